@@ -1,0 +1,43 @@
+"""The counters of a tile: names, meaning and unit, in the order of their index at the counter port."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["COUNTERS", "COUNTER_BITS", "Counter", "counter_index"]
+
+COUNTER_BITS = 64  # at 1 GHz they last for centuries, so none can wrap
+
+
+@dataclass(frozen=True)
+class Counter:
+    """One counter: dotted name, unit and definition."""
+
+    name: str
+    unit: str
+    description: str
+
+
+COUNTERS: tuple[Counter, ...] = (
+    Counter("cycles.load", "cycle", "moving planes in: LOAD's own cycles and waits for one"),
+    Counter("cycles.compute", "cycle", "owned by instructions marked COMPUTE"),
+    Counter("cycles.reduce", "cycle", "owned by instructions marked REDUCE"),
+    Counter("cycles.requantize", "cycle", "owned by instructions marked REQUANTIZE"),
+    Counter("cycles.store", "cycle", "moving planes out: STORE's own cycles and waits for one"),
+    Counter("cycles.stall", "cycle", "the tile stood still for a stream"),
+    Counter("events.instructions", "instruction", "instructions executed"),
+    Counter("events.compares", "cycle", "cycles with a compare"),
+    Counter("events.compared_columns", "column", "columns that the compares looked at"),
+    Counter("events.writes", "cycle", "cycles with a write by the sequencer"),
+    Counter("events.written_columns", "column", "columns that the writes wrote"),
+    Counter("events.port_steps", "step", "beats and planes that the plane port moved"),
+    Counter("activity.rows_matched", "row", "tagged rows after each compare, added up"),
+    Counter("activity.cells_written", "cell", "rows written times columns written, added up"),
+    Counter("identity.config", "hash", "the config hash of the hardware"),
+)
+"""Partition of time (``cycles.*`` add up to the cycles of the run), schedule events, activity events, identity."""
+
+
+def counter_index(name: str) -> int:
+    """Index of a counter at the counter port."""
+    return next(index for index, counter in enumerate(COUNTERS) if counter.name == name)

@@ -1,0 +1,145 @@
+"""The decoder: refuses an illegal instruction by the rules of :data:`hw.isa.OPERATIONS`, before any of it is executed."""
+
+from collections.abc import Callable, Iterable
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.config import TileConfig
+from hw.isa import OPERATIONS, TOTAL_KINDS, ErrorCode, LoadKind, Opcode, Operation, Owner, Role
+from hw.layouts import INSTRUCTION
+
+__all__ = ["Decoder"]
+
+
+class Decoder(wiring.Component):
+    """Combinational check of one instruction.
+
+    Members
+    -------
+    instruction : ``In(INSTRUCTION)``
+    in_loop, loops_full : the state of the loop stack.
+    error : the lowest :class:`~hw.isa.ErrorCode` that applies, or NONE.
+    """
+
+    def __init__(self, config: TileConfig):
+        self.config = config
+        super().__init__(
+            {"instruction": In(INSTRUCTION), "in_loop": In(1), "loops_full": In(1), "error": Out(ErrorCode)}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        faults = {
+            ErrorCode.OPCODE: ~self._any(lambda rule: True),
+            ErrorCode.RESERVED: self._reserved(),
+            ErrorCode.WIDTH: self._widths(),
+            ErrorCode.COLUMN: self._columns(),
+            ErrorCode.OVERLAP: self._overlaps(),
+            ErrorCode.ROWS: self._rows(),
+            ErrorCode.FILL: self._fill(),
+            ErrorCode.LOOP: self._loops(),
+        }
+        # Highest code first, so that the lowest one has the last word.
+        for code, fault in reversed(faults.items()):
+            with m.If(fault):
+                m.d.comb += self.error.eq(code)
+        return m
+
+    def _is(self, *opcodes: Opcode) -> Value:
+        return Cat(self.instruction.opcode == opcode for opcode in opcodes).any()
+
+    def _any(self, chosen: Callable[[Operation], bool]) -> Value:
+        """Whether the opcode is one whose rule is chosen."""
+        return self._is(*(opcode for opcode, rule in OPERATIONS.items() if chosen(rule)))
+
+    def _reserved(self) -> Value:
+        op = self.instruction
+        kinds = [
+            (op.opcode == opcode) & ~Cat(op.kind == kind for kind in rule.kinds).any()
+            for opcode, rule in OPERATIONS.items()
+            if rule.kinds is not None
+        ]
+        return (op.reserved != 0) | (op.owner > max(Owner)) | Cat(kinds).any()
+
+    @property
+    def _off_column(self) -> Value:
+        kinds = Cat(self.instruction.kind == kind for kind in TOTAL_KINDS).any()
+        return self._any(lambda rule: rule.kinds is not None) & kinds
+
+    def _widths(self) -> Value:
+        op, config = self.instruction, self.config
+        widths = {"a": op.a_width, "b": op.b_width, "d": op.d_width}
+        wanted = widths | {"a+b": op.a_width + op.b_width, "1": Const(1), "2": Const(2)}
+        faults: list[Value] = []
+        for opcode, rule in OPERATIONS.items():
+            this = op.opcode == opcode
+            used = {
+                "a": rule.a_limit if rule.a is not Role.UNUSED or rule.constant_width else 0,
+                "b": rule.b_limit if rule.b is not Role.UNUSED else 0,
+                "d": rule.d_limit if rule.d is not Role.UNUSED else 0,
+            }
+            for field, limit in used.items():
+                if limit:
+                    bound: Value | int = limit
+                    if opcode in (Opcode.DRAIN, Opcode.RESTORE):
+                        bound = min(limit, config.total_bits)
+                    elif rule.kinds is not None:
+                        narrow = Mux(op.kind == LoadKind.TOTAL, min(limit, config.total_bits), limit)
+                        bound = Mux(op.kind == LoadKind.TAG, 1, narrow)
+                    faults.append(this & ((widths[field] == 0) | (widths[field] > bound)))
+            faults += [this & (widths[field] != wanted[other]) for field, other in rule.widths]
+            if rule.narrow_a:
+                faults.append(this & (op.a_width > op.b_width))
+        return Cat(faults).any()
+
+    def _ranges(self) -> list[tuple[Value, Value, Value]]:
+        """Column ranges that the instruction names: (used, first, end)."""
+        op, on_column = self.instruction, ~self._off_column
+        used = {
+            "a": self._any(lambda rule: rule.a is not Role.UNUSED) & on_column,
+            "b": self._any(lambda rule: rule.b is not Role.UNUSED),
+            "d": self._any(lambda rule: rule.d is not Role.UNUSED) & on_column,
+        }
+        predicate = self._any(lambda rule: rule.predicate) & op.predicated
+        scratch = self._any(lambda rule: rule.scratch) & op.a_signed
+        ranges = [(used[field], op[field], op[field] + op[f"{field}_width"]) for field in ("a", "b", "d")]
+        return [*ranges, (predicate | scratch, op.p, op.p + 1)]
+
+    def _columns(self) -> Value:
+        return Cat(used & (end > self.config.columns) for used, _, end in self._ranges()).any()
+
+    def _overlaps(self) -> Value:
+        ranges = self._ranges()
+        meets = [
+            used & other & (first < other_end) & (other_first < end)
+            for index, (used, first, end) in enumerate(ranges)
+            for other, other_first, other_end in ranges[index + 1 :]
+        ]
+        return Cat(meets).any() & ~self._is(Opcode.DOT)
+
+    def _rows(self) -> Value:
+        op, taps = self.instruction, self.config.taps
+        block = self._is(Opcode.DRAIN, Opcode.RESTORE)
+        block |= self._is(Opcode.LOAD, Opcode.STORE) & (op.kind == LoadKind.BLOCK)
+        distance = op.constant.as_signed()
+        return (block & (op.constant >= taps)) | (
+            self._is(Opcode.MOVE) & ((distance >= taps) | (distance <= -taps))
+        )  # fmt: skip
+
+    def _fill(self) -> Value:
+        op, config = self.instruction, self.config
+        return self._is(Opcode.DOT) & (op.a_width + op.b_width + config.count_bits + 1 > config.fill_bits)
+
+    def _loops(self) -> Value:
+        op = self.instruction
+        count = op.constant.as_signed()
+        return self._either(
+            self._is(Opcode.LOOP) & ((count < 1) | (count >= 1 << 32) | self.loops_full),
+            self._is(Opcode.END) & ~self.in_loop,
+            self._is(Opcode.HALT) & self.in_loop,
+        )
+
+    def _either(self, *faults: Value) -> Value:
+        return Cat(faults).any()

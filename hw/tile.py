@@ -1,0 +1,160 @@
+"""One associative-processor tile (a compute AP)::
+
+    program ---> buffer ---> sequencer ---> array <---> plane port <--- plane_in
+                                 |            |match         |---------> plane_out
+                                 |           tags            |
+                                 |            |              |
+                              counters <- responder counters-+
+
+The tile is a lockstep machine: in a cycle in which it needs a word that a stream does not have, or has a word that a
+stream does not take, nothing in it moves.  So the cycles of a run are its law plus its stalls, exactly.
+"""
+
+from amaranth.hdl import Const, EnableInserter, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from hw.array import create_array
+from hw.config import TileConfig
+from hw.counter_map import COUNTER_BITS, COUNTERS
+from hw.event_counters import EventCounters
+from hw.isa import INSTRUCTION_BITS, ErrorCode
+from hw.plane_port import PlanePort
+from hw.program_buffer import ProgramBuffer
+from hw.responders import Responders
+from hw.sequencer import Sequencer
+
+__all__ = ["Tile"]
+
+
+class Tile(wiring.Component):
+    """A tile of ``config.rows`` x ``config.columns`` cells; ``docs/isa.md`` is its contract.
+
+    **Latency**: the first instruction is decoded two cycles after the header was taken; ``done`` rises one cycle after HALT
+    was decoded. **Throughput**: one compare or write per cycle, ``plane_bits`` bits of a plane per cycle beside it.
+
+    Members
+    -------
+    program : stream of 128-bit words, a header and its instructions.
+    plane_in, plane_out : streams of ``plane_bits`` bits.
+    done : a program has ended and none has begun since.
+    error, error_address : sticky code (:class:`hw.isa.ErrorCode`) and address of the instruction that raised it; only a
+        reset clears them.
+    counter_index, counter_value : the counter port, see :mod:`hw.counter_map`.
+    """
+
+    def __init__(self, config: TileConfig):
+        self.config = config
+        super().__init__(
+            {
+                "program": In(stream.Signature(INSTRUCTION_BITS)),
+                "plane_in": In(stream.Signature(config.plane_bits)),
+                "plane_out": Out(stream.Signature(config.plane_bits)),
+                "done": Out(1),
+                "error": Out(ErrorCode),
+                "error_address": Out(32),
+                "counter_index": In(bits_for(len(COUNTERS) - 1)),
+                "counter_value": Out(COUNTER_BITS),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        run = Signal()
+        moves = EnableInserter({"sync": run})
+        buffer = ProgramBuffer(config)
+        counters = EventCounters(config)
+        sequencer, port = Sequencer(config), PlanePort(config)
+        array, responders = create_array(config), Responders(config)
+        m.submodules.program_buffer, m.submodules.counters = buffer, counters
+        m.submodules.sequencer, m.submodules.plane_port = moves(sequencer), moves(port)
+        m.submodules.array, m.submodules.responders = moves(array), moves(responders)
+        tag = Signal(config.rows, reset_less=True)
+
+        # Lockstep: every stream that this cycle needs must move, or nothing does.
+        m.d.comb += [
+            run.eq(
+                ~sequencer.starved
+                & (~port.needs_in | self.plane_in.valid)
+                & (~port.needs_out | self.plane_out.ready)
+            ),
+            port.plane_in.payload.eq(self.plane_in.payload),
+            self.plane_in.ready.eq(port.needs_in),
+            self.plane_out.payload.eq(port.plane_out.payload),
+            self.plane_out.valid.eq(port.needs_out),
+        ]  # fmt: skip
+
+        # Program to sequencer.
+        wiring.connect(m, wiring.flipped(self.program), buffer.program)
+        for name in ("start", "header_error", "instruction", "available", "ended", "overflow", "counter",
+                     "in_loop", "loops_full"):  # fmt: skip
+            m.d.comb += getattr(sequencer, name).eq(getattr(buffer, name))
+        for name in ("idle", "advance", "loop", "loop_end"):
+            m.d.comb += getattr(buffer, name).eq(getattr(sequencer, name))
+        m.d.comb += buffer.run.eq(run)
+
+        # The tag unit: a compare sets the tags, MOVE shifts them by one row block, the plane port loads them.
+        size = config.outputs
+        with m.If(run):
+            with m.If(sequencer.set_tag):
+                m.d.sync += tag.eq(array.bus.match)
+            with m.Elif(sequencer.shift_tag_up):
+                m.d.sync += tag.eq(tag << size)
+            with m.Elif(sequencer.shift_tag_down):
+                m.d.sync += tag.eq(tag >> size)
+            with m.Elif(port.load_tag):
+                m.d.sync += tag.eq(port.planes)
+
+        # Sequencer and plane port to the array.
+        m.d.comb += [
+            array.bus.operation.eq(sequencer.operation),
+            array.bus.tag.eq(tag),
+            array.bus.port_column.eq(port.column),
+            array.bus.port_read.eq(port.read),
+            array.bus.port_write.eq(port.write),
+            array.bus.port_blocks.eq(port.blocks),
+            array.bus.port_planes.eq(port.planes),
+            port.data.eq(array.bus.port_data),
+            port.tag.eq(tag),
+            port.push.eq(sequencer.push),
+            port.request.eq(sequencer.request),
+            port.open.eq(sequencer.open),
+            sequencer.outstanding.eq(port.outstanding),
+            sequencer.snapshot_busy.eq(port.snapshot_busy),
+            sequencer.head_stores.eq(port.head_stores),
+        ]
+
+        # Responder counters: the sequencer counts and sets, the plane port loads and drains.
+        m.d.comb += [
+            responders.tag.eq(tag),
+            responders.control.eq(sequencer.count),
+            responders.set.eq(sequencer.set_total),
+            responders.constant.eq(sequencer.total_constant),
+            responders.snapshot.eq(sequencer.snapshot),
+            responders.load.eq(port.load_total),
+            responders.load_index.eq(port.total_index),
+            responders.load_plane.eq(port.total_plane),
+            responders.drain.eq(port.drain),
+            port.drain_plane.eq(responders.drain_plane),
+            sequencer.total_overflow.eq(responders.overflow),
+        ]
+
+        # What a host sees.
+        m.d.comb += [
+            counters.clear.eq(buffer.start),
+            counters.counted.eq(sequencer.counted | sequencer.starved),
+            counters.owner.eq(sequencer.owner),
+            counters.stalled.eq(~run),
+            counters.executed.eq(sequencer.executed),
+            counters.port_step.eq(port.step),
+            counters.operation.eq(sequencer.operation),
+            counters.count.eq(responders.count),
+            counters.index.eq(self.counter_index),
+            self.counter_value.eq(counters.value),
+            self.done.eq(sequencer.done),
+            self.error.eq(sequencer.error),
+            self.error_address.eq(sequencer.error_address),
+        ]
+        return m
