@@ -10,7 +10,9 @@
 Stages that an operation does not need take no cycle. FETCH and SPILL exist only for the latched columns of ``3r1w``.
 """
 
-from amaranth.hdl import Array, Cat, Const, Elaboratable, Module, Mux, Signal, Value
+from types import SimpleNamespace
+
+from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -144,11 +146,15 @@ class Sequencer(wiring.Component):
         self._distance = Signal(12, name="blocks_left")
         self._bit = Signal(name="constant_bit")
         constant = Signal(64, name="running_constant")
+        # One signal per field: bits of a structure that nothing drives would come out as a process that never runs.
+        fields = {name: Signal(field.shape, name=f"operation_{name}") for name, field in self.operation.shape()}
+        self._micro = SimpleNamespace(**fields)
         m.d.comb += [
+            *(self.operation[name].eq(signal) for name, signal in fields.items()),
             constant.eq(self._now.constant.as_signed()),
             self._bit.eq(constant.bit_select(self._inner[:6], 1)),
             self._passes.index.eq(self._index),
-            *(self.operation[slot].eq(column) for slot, column in self._columns.items()),
+            *(fields[slot].eq(column) for slot, column in self._columns.items()),
         ]
         self._select_table(m)
 
@@ -379,38 +385,38 @@ class Sequencer(wiring.Component):
                     by_bit("decide_sign")
 
     def _passes_of_a_bit(self, m: Module) -> None:
-        now, operation, passes = self._now, self.operation, self._passes
+        now, passes = self._now, self._passes
         conditional = self._runs(*NESTED) | (now.predicated & self._runs(*PREDICABLE))
 
         with m.State("SETUP"):
             # Carry and flag columns start at 0 in every row; 3r1w fetches the predicate in the same cycle.
             carries = ~self._runs(Opcode.COPY, Opcode.NOT)
             m.d.comb += [
-                operation.write_mask.c.eq(carries),
-                operation.write_mask.f.eq(self._runs(*DESCENDING)),
-                operation.write.eq(carries),
-                operation.all_rows.eq(1),
+                self._micro.write_mask.c.eq(carries),
+                self._micro.write_mask.f.eq(self._runs(*DESCENDING)),
+                self._micro.write.eq(carries),
+                self._micro.all_rows.eq(1),
             ]
             if self.latched:
-                m.d.comb += operation.fetch_f.eq(conditional)
+                m.d.comb += self._micro.fetch_f.eq(conditional)
             m.next = "COMPARE"
 
         with m.State("COMPARE"):
             m.d.comb += [
-                operation.compare.eq(1),
-                operation.mask.eq(passes.mask),
-                operation.key.eq(passes.key),
+                self._micro.compare.eq(1),
+                self._micro.mask.eq(passes.mask),
+                self._micro.key.eq(passes.key),
                 self.set_tag.eq(1),
             ]
             with m.If(conditional):
-                m.d.comb += [operation.mask.f.eq(1), operation.key.f.eq(1)]
+                m.d.comb += [self._micro.mask.f.eq(1), self._micro.key.f.eq(1)]
             m.next = "WRITE"
 
         with m.State("WRITE"):
             m.d.comb += [
-                operation.write.eq(1),
-                operation.write_mask.eq(passes.write_mask),
-                operation.write_key.eq(passes.write_key),
+                self._micro.write.eq(1),
+                self._micro.write_mask.eq(passes.write_mask),
+                self._micro.write_key.eq(passes.write_key),
             ]
             m.d.sync += self._index.eq(self._index + 1)
             m.next = "COMPARE"
@@ -484,15 +490,14 @@ class Sequencer(wiring.Component):
         """The cycles that 3r1w adds: columns c and f come from and go back to the memory."""
         if not self.latched:
             return
-        operation = self.operation
         with m.State("FETCH_C"):
-            m.d.comb += operation.fetch_c.eq(1)
+            m.d.comb += self._micro.fetch_c.eq(1)
             m.next = "COMPARE"
         with m.State("FETCH_F"):
-            m.d.comb += [operation.fetch_f.eq(1), operation.clear_c.eq(1)]
+            m.d.comb += [self._micro.fetch_f.eq(1), self._micro.clear_c.eq(1)]
             m.next = "COMPARE"
         with m.State("SPILL_C"):
-            m.d.comb += operation.spill_c.eq(1)
+            m.d.comb += self._micro.spill_c.eq(1)
             with m.If(self._runs(*NESTED) & ~self._signed_stage):
                 self._next_outer_bit(m)
             with m.Elif(self._runs(*DESCENDING)):
@@ -500,11 +505,11 @@ class Sequencer(wiring.Component):
             with m.Else():
                 m.next = "DECODE"
         with m.State("SPILL_F"):
-            m.d.comb += operation.spill_f.eq(1)
+            m.d.comb += self._micro.spill_f.eq(1)
             m.next = "DECODE"
 
     def _select_and_fill(self, m: Module) -> None:
-        now, operation, column = self._now, self.operation, self._columns
+        now, column = self._now, self._columns
 
         with m.State("SELECT"):
             # One compare finds the rows that take a constant: flag c or f, predicate, or sign.
@@ -513,18 +518,18 @@ class Sequencer(wiring.Component):
                 "f": self._runs(Opcode.MINC),
                 "y": self._runs(Opcode.FILL, Opcode.RELU),
             }
-            m.d.comb += [operation.compare.eq(1), self.set_tag.eq(1)]
+            m.d.comb += [self._micro.compare.eq(1), self.set_tag.eq(1)]
             for slot, select in chosen.items():
-                m.d.comb += [operation.mask[slot].eq(select), operation.key[slot].eq(select)]
+                m.d.comb += [self._micro.mask[slot].eq(select), self._micro.key[slot].eq(select)]
             m.d.sync += [self._inner.eq(0), column["y"].eq(Mux(self._runs(Opcode.FILL), now.d, now.b))]
             m.next = "FILL"
 
         with m.State("FILL"):
             m.d.comb += [
-                operation.write.eq(1),
-                operation.write_mask.y.eq(1),
-                operation.write_key.y.eq(self._bit & ~self._runs(Opcode.RELU)),
-                operation.all_rows.eq(self._runs(Opcode.FILL) & ~now.predicated),
+                self._micro.write.eq(1),
+                self._micro.write_mask.y.eq(1),
+                self._micro.write_key.y.eq(self._bit & ~self._runs(Opcode.RELU)),
+                self._micro.all_rows.eq(self._runs(Opcode.FILL) & ~now.predicated),
             ]
             m.d.sync += [self._inner.eq(self._inner + 1), column["y"].eq(column["y"] + 1)]
             with m.If(self._inner + 1 == Mux(self._runs(Opcode.FILL), now.d_width, now.b_width)):
@@ -535,7 +540,7 @@ class Sequencer(wiring.Component):
 
     def _dot(self, m: Module) -> None:
         """Bit pairs by anti-diagonals from the most significant; the counters follow one cycle behind."""
-        now, operation, column = self._now, self.operation, self._columns
+        now, column = self._now, self._columns
         first, turn = Signal(name="first_pair"), Signal(name="new_diagonal")
         m.d.sync += self.count.valid.eq(0)
 
@@ -545,11 +550,11 @@ class Sequencer(wiring.Component):
             below = Signal(7, name="next_diagonal")
             reach = Signal(7, name="reach")
             m.d.comb += [
-                operation.compare.eq(1),
-                operation.mask.x.eq(1),
-                operation.mask.y.eq(1),
-                operation.key.x.eq(1),
-                operation.key.y.eq(1),
+                self._micro.compare.eq(1),
+                self._micro.mask.x.eq(1),
+                self._micro.mask.y.eq(1),
+                self._micro.key.x.eq(1),
+                self._micro.key.y.eq(1),
                 self.set_tag.eq(1),
                 first.eq(top_a & top_b & (self._diagonal == now.a_width + now.b_width - 2)),
                 # A diagonal begins at the greatest bit of a that it has.
@@ -589,15 +594,15 @@ class Sequencer(wiring.Component):
 
     def _move(self, m: Module) -> None:
         """Rows move through the tags: one column at a time, one row block per cycle."""
-        now, operation, column = self._now, self.operation, self._columns
+        now, column = self._now, self._columns
         distance = now.constant.as_signed()
         blocks = abs(distance)[:12]
 
         with m.State("MOVE_COMPARE"):
             m.d.comb += [
-                operation.compare.eq(1),
-                operation.mask.x.eq(1),
-                operation.key.x.eq(1),
+                self._micro.compare.eq(1),
+                self._micro.mask.x.eq(1),
+                self._micro.key.x.eq(1),
                 self.set_tag.eq(1),
             ]
             m.d.sync += self._distance.eq(blocks)
@@ -610,10 +615,10 @@ class Sequencer(wiring.Component):
             with m.If(self._distance == 1):
                 m.next = "MOVE_CLEAR"
         with m.State("MOVE_CLEAR"):
-            m.d.comb += [operation.write.eq(1), operation.write_mask.y.eq(1), operation.all_rows.eq(1)]
+            m.d.comb += [self._micro.write.eq(1), self._micro.write_mask.y.eq(1), self._micro.all_rows.eq(1)]
             m.next = "MOVE_WRITE"
         with m.State("MOVE_WRITE"):
-            m.d.comb += [operation.write.eq(1), operation.write_mask.y.eq(1), operation.write_key.y.eq(1)]
+            m.d.comb += [self._micro.write.eq(1), self._micro.write_mask.y.eq(1), self._micro.write_key.y.eq(1)]
             m.d.sync += [
                 self._inner.eq(self._inner + 1),
                 column["x"].eq(column["x"] + 1),
