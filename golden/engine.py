@@ -1,6 +1,7 @@
 """The engine protocol: a program and planes in, planes and counters out.
 
-The Verilog in a simulator, the bit-level golden tile and the cycle laws are engines; the host knows nothing else of them.
+The Verilog in a simulator, the bit-level golden tile and the cycle laws are engines; the host knows nothing else of
+them.
 """
 
 from __future__ import annotations
