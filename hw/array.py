@@ -12,6 +12,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.component import Component
 from hw.config import TileConfig
 from hw.layouts import micro_operation
 
@@ -56,7 +57,7 @@ def create_array(config: TileConfig) -> "CellArray | ColumnArray | LatchedArray"
     return {"cells": CellArray, "4r2w": ColumnArray, "3r1w": LatchedArray}[config.array](config)
 
 
-class _Array(wiring.Component):
+class _Array(Component):
     """What the back-ends share: the interface and the few gates of a row."""
 
     def __init__(self, config: TileConfig):

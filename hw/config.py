@@ -10,6 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 __all__ = ["ARRAYS", "CONFIGS", "ConfigError", "TileConfig", "load_config"]
 
@@ -87,8 +88,8 @@ class TileConfig:
             raise ConfigError(f"array must be one of {', '.join(ARRAYS)}, not {self.array!r}")
         if self.columns < 8:
             raise ConfigError(f"columns must be at least 8, not {self.columns}")
-        if self.program_depth & (self.program_depth - 1):
-            raise ConfigError(f"program_depth must be a power of two, not {self.program_depth}")
+        if self.program_depth & (self.program_depth - 1) or self.program_depth < 2:
+            raise ConfigError(f"program_depth must be a power of two and at least 2, not {self.program_depth}")
         if self.fill_bits < self.count_bits + 2:
             raise ConfigError(
                 f"fill_bits must be at least {self.count_bits + 2} for {self.taps} taps, not {self.fill_bits}"
@@ -130,12 +131,12 @@ class TileConfig:
 
     def replace(self, **changes: object) -> TileConfig:
         """The same tile with some fields changed, validated anew."""
-        fields = dataclasses.asdict(self) | changes
+        fields: dict[str, Any] = dataclasses.asdict(self) | changes
         return TileConfig(**fields)
 
     def as_dict(self) -> dict[str, object]:
         """Every field and ``rows``, for JSON."""
-        return dataclasses.asdict(self) | {"rows": self.rows}
+        return {**dataclasses.asdict(self), "rows": self.rows}
 
 
 def _is_size(value: object) -> bool:
@@ -155,8 +156,8 @@ CONFIGS: dict[str, TileConfig] = {
         TileConfig(name="cap16", taps=75, outputs=64, columns=16, plane_bits=4800, array="cells", activity=False),
     )
 }  # fmt: skip
-"""The named configurations: ``tiny`` for Icarus and small FPGAs, ``small`` for tests, ``cap`` = 4,800 rows with a port as
-wide as a plane, ``cap64`` the same with a 64-bit port, ``cap16`` = 4,800 rows x 16 columns for DOT only."""
+"""The named configurations: ``tiny`` for Icarus and small FPGAs, ``small`` for tests, ``cap`` = 4,800 rows with a port
+as wide as a plane, ``cap64`` the same with a 64-bit port, ``cap16`` = 4,800 rows x 16 columns for DOT only."""
 
 
 def load_config(name_or_file: str) -> TileConfig:
@@ -173,11 +174,12 @@ def load_config(name_or_file: str) -> TileConfig:
     if not path.is_file():
         raise ConfigError(f"config must be one of {', '.join(CONFIGS)} or a JSON file, not {name_or_file!r}")
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        content: object = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"config file {name_or_file} must hold JSON: {error}") from error
-    if not isinstance(fields, dict):
-        raise ConfigError(f"config file {name_or_file} must hold a JSON object, not {type(fields).__name__}")
+    if not isinstance(content, dict):
+        raise ConfigError(f"config file {name_or_file} must hold a JSON object, not {type(content).__name__}")
+    fields = cast("dict[str, Any]", content)
     known = {field.name for field in dataclasses.fields(TileConfig)}
     fields.pop("rows", None)
     for field in fields:

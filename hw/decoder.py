@@ -1,11 +1,11 @@
-"""The decoder: refuses an illegal instruction by the rules of :data:`hw.isa.OPERATIONS`, before any of it is executed."""
+"""The decoder: refuses an illegal instruction by the rules of :data:`hw.isa.OPERATIONS`, before any of it is done."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Value
 from amaranth.lib.wiring import In, Out
 
+from hw.component import Component
 from hw.config import TileConfig
 from hw.isa import OPERATIONS, TOTAL_KINDS, ErrorCode, LoadKind, Opcode, Operation, Owner, Role
 from hw.layouts import INSTRUCTION
@@ -13,7 +13,7 @@ from hw.layouts import INSTRUCTION
 __all__ = ["Decoder"]
 
 
-class Decoder(wiring.Component):
+class Decoder(Component):
     """Combinational check of one instruction.
 
     Members
@@ -32,7 +32,7 @@ class Decoder(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         faults = {
-            ErrorCode.OPCODE: ~self._any(lambda rule: True),
+            ErrorCode.OPCODE: ~self._is(*OPERATIONS),
             ErrorCode.RESERVED: self._reserved(),
             ErrorCode.WIDTH: self._widths(),
             ErrorCode.COLUMN: self._columns(),

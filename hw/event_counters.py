@@ -1,10 +1,10 @@
 """The counters of a tile: every cycle of a run has one owner, and events are counted where they happen."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from hw.component import Component
 from hw.config import TileConfig
 from hw.counter_map import COUNTER_BITS, COUNTERS
 from hw.isa import Owner
@@ -21,7 +21,7 @@ OWNER_COUNTERS = {
 }
 
 
-class EventCounters(wiring.Component):
+class EventCounters(Component):
     """All counters of :data:`hw.counter_map.COUNTERS`, read one at a time.
 
     **Latency**: a value is shown in the cycle in which its index is applied.
@@ -110,7 +110,7 @@ class EventCounters(wiring.Component):
 
 def _population(bits: Value) -> Value:
     """Number of ones, as a balanced tree of adders."""
-    return _add([bit for bit in bits])
+    return _add(list(bits))
 
 
 def _add(values: list[Value]) -> Value:

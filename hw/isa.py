@@ -245,6 +245,9 @@ class Instruction:
             known = self.opcode in OPERATIONS
             owner = OPERATIONS[Opcode(self.opcode)].owner if known else Owner.COMPUTE
             object.__setattr__(self, "owner", owner)
+        # One number for one bit pattern: what fits the field unsigned is read as the tile reads it.
+        if self.opcode != Opcode.INIT and 1 << (CONSTANT_BITS - 1) <= self.constant < 1 << CONSTANT_BITS:
+            object.__setattr__(self, "constant", self.constant - (1 << CONSTANT_BITS))
 
     def encode(self) -> int:
         """The 128-bit word.
@@ -307,7 +310,7 @@ def violation(instruction: Instruction, config: TileConfig) -> tuple[ErrorCode, 
         return ErrorCode.RESERVED, f"owner must be from 0 to {max(Owner)}, not {op.owner}"
     if rule.kinds is not None and op.kind not in tuple(rule.kinds):
         return ErrorCode.RESERVED, f"kind must be one of {', '.join(k.name for k in rule.kinds)}, not {op.kind}"
-    return _width_violation(op, rule, config) or _column_violation(op, rule, config) or _size_violation(op, config)
+    return _width_violation(op, rule, config) or _column_violation(op, config) or _size_violation(op, config)
 
 
 def _width_violation(op: Instruction, rule: Operation, config: TileConfig) -> tuple[ErrorCode, str] | None:
@@ -354,7 +357,7 @@ def fields_used(op: Instruction) -> list[tuple[str, int, int, bool]]:
     return used
 
 
-def _column_violation(op: Instruction, rule: Operation, config: TileConfig) -> tuple[ErrorCode, str] | None:
+def _column_violation(op: Instruction, config: TileConfig) -> tuple[ErrorCode, str] | None:
     used = fields_used(op)
     for field, base, width, _ in used:
         if base + width > config.columns:
@@ -494,7 +497,9 @@ class Program:
         if version != VERSION:
             raise ProgramError(f"program version must be {VERSION}, not {version}")
         if len(data) != 16 * (length + 1):
-            raise ProgramError(f"a program of {length} instructions must have {16 * (length + 1)} bytes, not {len(data)}")
+            raise ProgramError(
+                f"a program of {length} instructions must have {16 * (length + 1)} bytes, not {len(data)}"
+            )
         words = (int.from_bytes(data[i : i + 16], "little") for i in range(16, len(data), 16))
         return cls(tuple(Instruction.decode(word) for word in words), config_hash)
 

@@ -98,6 +98,11 @@ def _subtract(x: int, y: int, c: int) -> dict[str, int]:
     return {"y": (y - x - c) & 1, "c": int(y - x - c < 0)}
 
 
+def _copy(x: int, y: int) -> dict[str, int]:
+    """Whatever y was, it becomes x."""
+    return {"y": y if x == y else x}
+
+
 def _greater(x: int, y: int, c: int, f: int) -> dict[str, int]:
     """Maximum, most significant bit first: c = x is larger, f = y is larger; once decided they stay."""
     if c or f:
@@ -128,11 +133,11 @@ TABLES: dict[str, tuple[Pass, ...]] = {
     "add_1": generate("yc", lambda y, c: _add(1, y, c)),
     "subtract_0": generate("yc", lambda y, c: _subtract(0, y, c)),
     "subtract_1": generate("yc", lambda y, c: _subtract(1, y, c)),
-    "copy": generate("xy", lambda x, y: {"y": x}),
-    "not": generate("xy", lambda x, y: {"y": 1 - x}),
+    "copy": generate("xy", _copy),
+    "not": generate("xy", lambda x, y: _copy(1 - x, y)),
     "and": generate("xy", lambda x, y: {"y": x & y}),
     "or": generate("xy", lambda x, y: {"y": x | y}),
-    "xor": generate("xyc", lambda x, y, c: {"y": x ^ c}),
+    "xor": generate("xyc", lambda x, y, c: _copy(x ^ c, y)),
     "maximum": generate("xycf", _greater),
     "minimum": generate("xycf", _smaller),
     # Against a constant bit k: f = the number is larger than the constant, c = it is smaller.

@@ -6,11 +6,14 @@ Requests queue up; the head works one step (a beat, or a plane that needs no str
     plane_out <- beats          <- planes <- column | row block | snapshot of the totals    | tag
 """
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from hw.component import Component
 from hw.config import TileConfig
 from hw.isa import LoadKind
 from hw.layouts import port_request
@@ -18,7 +21,7 @@ from hw.layouts import port_request
 __all__ = ["PlanePort"]
 
 
-class PlanePort(wiring.Component):
+class PlanePort(Component):
     """Queue and engine of the plane port.
 
     **Latency**: a request pushed in one cycle makes its first step in the next open one.
@@ -26,8 +29,8 @@ class PlanePort(wiring.Component):
 
     Members
     -------
-    plane_in, plane_out : streams of P bits. The port never waits by itself: ``needs_in`` and ``needs_out`` say that this
-        cycle moves a beat, and the tile stands still until it can.
+    plane_in, plane_out : streams of P bits. The port never waits by itself: ``needs_in`` and ``needs_out`` say that
+        this cycle moves a beat, and the tile stands still until it can.
     push, request : a new request; the sequencer pushes only while ``outstanding`` is below the queue's length.
     open : the array is free for the port in this cycle.
     outstanding : requests in the queue, the head included.
@@ -91,8 +94,7 @@ class PlanePort(wiring.Component):
 
         # What the head is; STORE TOTAL and DRAIN share the snapshot register.
         active = Signal()
-        total = [entry.kind == LoadKind.TOTAL for entry in queue]
-        drains = [Mux(entry.to_array, ~entry.stream, entry.stream & is_total) for entry, is_total in zip(queue, total)]
+        drains = [Mux(entry.to_array, ~entry.stream, entry.stream & (entry.kind == LoadKind.TOTAL)) for entry in queue]
         m.d.comb += [
             active.eq(self.outstanding != 0),
             self.snapshot_busy.eq(Cat(drain & (self.outstanding > i) for i, drain in enumerate(drains)).any()),
@@ -142,7 +144,7 @@ class PlanePort(wiring.Component):
         self._move_out(m, head, beat, wide, block)
         return m
 
-    def _move_in(self, m: Module, head: Value, beat: Signal, block: Signal) -> None:
+    def _move_in(self, m: Module, head: data.View[Any], beat: Signal, block: Signal) -> None:
         """Beats to a plane, and a plane to the rows that its kind means."""
         config, size = self.config, self.config.outputs
         chunks: list[Value] = []
@@ -169,7 +171,7 @@ class PlanePort(wiring.Component):
             self.total_plane.eq(Mux(head.stream, gathered[:size], block)),
         ]
 
-    def _move_out(self, m: Module, head: Value, beat: Signal, wide: Value, block: Signal) -> None:
+    def _move_out(self, m: Module, head: data.View[Any], beat: Signal, wide: Value, block: Signal) -> None:
         """The plane that the head shows, beat by beat."""
         config = self.config
         source = Signal(config.rows)

@@ -5,10 +5,11 @@ overwritten: nothing before the program counter, or before the outermost loop's 
 """
 
 from amaranth.hdl import Array, Module, Mux, Signal
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import data, memory, stream
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from hw.component import Component
 from hw.config import TileConfig
 from hw.isa import INSTRUCTION_BITS, MAGIC, VERSION, ErrorCode
 from hw.layouts import HEADER, INSTRUCTION
@@ -16,7 +17,7 @@ from hw.layouts import HEADER, INSTRUCTION
 __all__ = ["ProgramBuffer"]
 
 
-class ProgramBuffer(wiring.Component):
+class ProgramBuffer(Component):
     """Header check, circular instruction buffer, program counter and loop stack.
 
     **Latency**: an instruction is shown from the cycle after its word was taken. **Throughput**: one per cycle.

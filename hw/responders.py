@@ -7,25 +7,27 @@ whole planes::
 """
 
 from collections import deque
+from collections.abc import Sequence
+from itertools import pairwise
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from hw.component import Component
 from hw.config import TileConfig
 from hw.layouts import count_control
 
 __all__ = ["Responders"]
 
-Planes = list[Value]
+Planes = Sequence[Value]
 
 
-class Responders(wiring.Component):
+class Responders(Component):
     """Counts, fills and totals of all outputs, and the snapshot that the plane port drains.
 
-    **Latency**: a DOT's compare is counted one cycle after its tags were set; with ``last`` the totals take the fill in that
-    same cycle.  **Throughput**: one compare per cycle.
+    **Latency**: a DOT's compare is counted one cycle after its tags were set; with ``last`` the totals take the fill in
+    that same cycle. **Throughput**: one compare per cycle.
 
     Members
     -------
@@ -74,7 +76,9 @@ class Responders(wiring.Component):
         fill = [Signal(size, name=f"fill_{bit}", reset_less=True) for bit in range(config.fill_bits)]
         negative = Mux(control.negative, ones, Const(0, size))
         addend = [plane ^ negative for plane in count] + [negative] * (config.fill_bits - len(count))
-        doubled = [Mux(control.shift, below, plane) for below, plane in zip([Const(0, size), *fill], fill, strict=False)]
+        doubled = [
+            Mux(control.shift, below, plane) for below, plane in zip([Const(0, size), *fill], fill, strict=False)
+        ]
         base = [Mux(control.first, Const(0, size), plane) for plane in doubled]
         filled, _ = self._ripple(m, base, addend, negative)
         with m.If(control.valid):
@@ -82,7 +86,7 @@ class Responders(wiring.Component):
 
         # total += fill, sign-extended, in the cycle of the last count.
         total = [Signal(size, name=f"total_{bit}", reset_less=True) for bit in range(config.total_bits)]
-        extended = filled + [filled[-1]] * (config.total_bits - config.fill_bits)
+        extended = [*filled] + [filled[-1]] * (config.total_bits - config.fill_bits)
         summed, carries = self._ripple(m, total, extended, Const(0, size))
         last = control.valid & control.last
         m.d.comb += self.overflow.eq(last & (carries[-1] ^ carries[-2]).any())
@@ -101,14 +105,14 @@ class Responders(wiring.Component):
         with m.If(self.snapshot):
             m.d.sync += [plane.eq(now) for plane, now in zip(drained, total, strict=True)]
         with m.Elif(self.drain):
-            m.d.sync += [plane.eq(above) for plane, above in zip(drained[:-1], drained[1:], strict=True)]
+            m.d.sync += [plane.eq(above) for plane, above in pairwise(drained)]
         return m
 
     def _count(self, m: Module) -> Planes:
         """Add the G planes of the tags: full adders take three planes of a weight to one, and carry one up."""
         size = self.config.outputs
         waiting: deque[Value] = deque(self.tag[i * size : (i + 1) * size] for i in range(self.config.taps))
-        result: Planes = []
+        result: list[Value] = []
         while waiting:
             carried: deque[Value] = deque()
             while len(waiting) > 1:
@@ -129,8 +133,8 @@ class Responders(wiring.Component):
 
     def _ripple(self, m: Module, left: Planes, right: Planes, carry: Value) -> tuple[Planes, Planes]:
         """Sum of two bit-sliced numbers and the carries into and out of every bit."""
-        total: Planes = []
-        carries: Planes = [carry]
+        total: list[Value] = []
+        carries: list[Value] = [carry]
         for a, b in zip(left, right, strict=True):
             bit, carry = self._full_adder(m, a, b, carry)
             total.append(bit)

@@ -10,13 +10,16 @@
 Stages that an operation does not need take no cycle. FETCH and SPILL exist only for the latched columns of ``3r1w``.
 """
 
+from collections.abc import Mapping
 from types import SimpleNamespace
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from hw.component import Component
 from hw.config import TileConfig
 from hw.decoder import Decoder
 from hw.isa import ErrorCode, LoadKind, Opcode, Owner, StoreKind
@@ -33,6 +36,11 @@ PREDICABLE = (Opcode.COPY, Opcode.NOT, *CARRYING)
 PORT = (Opcode.LOAD, Opcode.STORE, Opcode.DRAIN, Opcode.RESTORE)
 
 TABLE_INDEX = {name: index for index, name in enumerate(TABLES)}
+
+
+def _bits(layout: data.StructLayout, slots: Mapping[str, int]) -> Any:
+    """A constant with some slots set; the others are 0."""
+    return layout.const({slot: slots.get(slot, 0) for slot, _ in layout})
 
 
 class PassTable(Elaboratable):
@@ -52,24 +60,24 @@ class PassTable(Elaboratable):
                 for index, step in enumerate(passes):
                     with m.Case(4 * table + index):
                         m.d.comb += [
-                            self.mask.eq(SLOT_MASK.const({slot: 1 for slot in step.compare})),
-                            self.key.eq(SLOT_MASK.const(step.compare)),
-                            self.write_mask.eq(WRITE_MASK.const({slot: 1 for slot in step.write})),
-                            self.write_key.eq(WRITE_MASK.const(step.write)),
+                            self.mask.eq(_bits(SLOT_MASK, dict.fromkeys(step.compare, 1))),
+                            self.key.eq(_bits(SLOT_MASK, step.compare)),
+                            self.write_mask.eq(_bits(WRITE_MASK, dict.fromkeys(step.write, 1))),
+                            self.write_key.eq(_bits(WRITE_MASK, step.write)),
                             self.last.eq(index == len(passes) - 1),
                         ]
         return m
 
 
-class Sequencer(wiring.Component):
+class Sequencer(Component):
     """Decodes, checks and executes instructions; see ``docs/isa.md`` for what each costs.
 
     **Latency**: one decode cycle per instruction, then its body. **Throughput**: no cycle between two micro-operations.
 
     Members
     -------
-    start, header_error, instruction, available, ended, overflow, counter, in_loop, loops_full, advance, loop, loop_end :
-        the program buffer's side, see :class:`hw.program_buffer.ProgramBuffer`.
+    start, header_error, instruction, available, ended, overflow, counter, in_loop, loops_full, advance, loop,
+    loop_end : the program buffer's side, see :class:`hw.program_buffer.ProgramBuffer`.
     operation : the array's compare or write of this cycle.
     set_tag : the tags become the match of this cycle.
     shift_tag_up, shift_tag_down : the tags move by one row block.

@@ -10,12 +10,13 @@ The tile is a lockstep machine: in a cycle in which it needs a word that a strea
 stream does not take, nothing in it moves.  So the cycles of a run are its law plus its stalls, exactly.
 """
 
-from amaranth.hdl import Const, EnableInserter, Module, Signal
+from amaranth.hdl import EnableInserter, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from hw.array import create_array
+from hw.component import Component
 from hw.config import TileConfig
 from hw.counter_map import COUNTER_BITS, COUNTERS
 from hw.event_counters import EventCounters
@@ -28,11 +29,11 @@ from hw.sequencer import Sequencer
 __all__ = ["Tile"]
 
 
-class Tile(wiring.Component):
+class Tile(Component):
     """A tile of ``config.rows`` x ``config.columns`` cells; ``docs/isa.md`` is its contract.
 
-    **Latency**: the first instruction is decoded two cycles after the header was taken; ``done`` rises one cycle after HALT
-    was decoded. **Throughput**: one compare or write per cycle, ``plane_bits`` bits of a plane per cycle beside it.
+    **Latency**: the first instruction is decoded two cycles after the header was taken; ``done`` rises one cycle after
+    HALT was decoded. **Throughput**: one compare or write per cycle, and ``plane_bits`` bits of a plane beside it.
 
     Members
     -------
