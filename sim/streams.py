@@ -1,7 +1,7 @@
 """Drivers and monitors of valid/ready streams for cocotb: a source, a sink, and the stalls that a test may ask for.
 
-Sampling rule, used everywhere: right after ``RisingEdge(clock)`` one reads the values *before* the edge, so a word moved
-at that edge exactly when valid and ready are both read as 1.
+Sampling rule, used everywhere: right after ``RisingEdge(clock)`` one reads the values *before* the edge, so a word
+moved at that edge exactly when valid and ready are both read as 1.
 """
 
 from __future__ import annotations
@@ -136,7 +136,9 @@ class StreamSink:
                 await edge
                 if self.valid.value:
                     offered = self.payload.value.to_unsigned()
-                    assert held in (None, offered), f"{self.payload._name} changed while it waited: {held:#x} {offered:#x}"
+                    assert held in (None, offered), (
+                        f"{self.payload._name} changed while it waited: {held:#x} {offered:#x}"
+                    )
                     held = offered
                 elif held is not None:
                     raise AssertionError(f"{self.valid._name} fell before the word was taken")

@@ -1,0 +1,1 @@
+"""Simulators and the host: runner, drivers, importers, mapper, engines, reports, command line."""

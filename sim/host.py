@@ -1,0 +1,361 @@
+"""The host: turns a network into jobs, feeds an engine with planes, and puts feature maps together from what comes
+back.
+
+Between the quantised input and the logits the host only moves and re-orders bits (:mod:`sim.mapping.bits`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden import operators, widths
+from golden.engine import Engine, Job, TileError
+from golden.graph import Graph, Integers, Layer, Reorder
+from golden.laws import LawEngine
+from golden.rescale import NoExactRescaleError
+from hw.config import TileConfig
+from hw.isa import ErrorCode
+from sim.engines import create_engine
+from sim.errors import UserError
+from sim.mapping import LayerPlan, layer_shape, plan_layer
+from sim.mapping.bits import PLAIN, Alphabet, Symbols, from_bits, to_bits
+from sim.mapping.feeder import Feeder
+from sim.mapping.plan import MODE, feeder, reorder
+
+if TYPE_CHECKING:
+    from sim.commands.run import RunRequest
+    from sim.report import InputReport, LayerReport, RunReport
+
+__all__ = ["LayerResult", "Network", "NetworkResult", "run_graph", "run_integer", "run_network"]
+
+Progress = Callable[[str], None]
+"""Called at the start of each layer of each input, with a few words."""
+
+_EVENTS = ("events.", "activity.")
+
+
+@dataclass
+class LayerResult:
+    """What a layer did, summed over all inputs.
+
+    Parameters
+    ----------
+    plan : shape and jobs of the layer.
+    counters : read from the engine; empty for a layer without jobs.
+    law : the same by the laws, from shape and config only.
+    bit_exact : whether the output maps equal those of the integer operators; None where that is not known.
+    """
+
+    plan: LayerPlan
+    counters: dict[str, int] = field(default_factory=dict[str, int])
+    law: dict[str, int] = field(default_factory=dict[str, int])
+    bit_exact: bool | None = None
+
+    @property
+    def cycles(self) -> int:
+        """All cycles of the layer, stalls included."""
+        return _cycles(self.counters)
+
+    @property
+    def law_cycles(self) -> int:
+        """Cycles of the layer by the laws, without stalls."""
+        return _cycles(self.law)
+
+
+@dataclass
+class NetworkResult:
+    """What a run of a network gave.
+
+    Parameters
+    ----------
+    maps : for every input, every feature map by name, (height, width, channels) of stored numbers; empty under the
+    laws. layers : in the order of the network. seconds : wall time of preparing constants, and of everything after it.
+    """
+
+    maps: list[dict[str, Integers]]
+    layers: list[LayerResult]
+    prepare_seconds: float = 0.0
+    run_seconds: float = 0.0
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of all layers, stalls included."""
+        return sum(layer.cycles for layer in self.layers)
+
+    @property
+    def law_cycles(self) -> int:
+        """Cycles of all layers by the laws."""
+        return sum(layer.law_cycles for layer in self.layers)
+
+
+class Network:
+    """A network mapped to a tile, with its constants prepared; serves any number of inputs.
+
+    Parameters
+    ----------
+    graph : the network.
+    config : the tile.
+    alphabet : how constant bits are written.
+
+    Attributes
+    ----------
+    plans : one per layer.
+    laws : counters of every layer by the laws, from programs made of shapes only.
+
+    Raises
+    ------
+    MappingError
+        If a layer does not fit the tile.
+    """
+
+    def __init__(self, graph: Graph, config: TileConfig, alphabet: Alphabet = PLAIN) -> None:
+        """Map all layers."""
+        self.graph, self.config, self.alphabet = graph, config, alphabet
+        shapes = [layer_shape(layer, graph) for layer in graph.layers]
+        self.laws = [plan_layer(shape, config).law for shape in shapes]
+        self.plans = [plan_layer(shape, config, layer) for shape, layer in zip(shapes, graph.layers, strict=True)]
+        self._feeders: dict[str, Feeder] = {}
+
+    def run_layer(
+        self, layer: Layer, plan: LayerPlan, stored: Sequence[Symbols], engine: Engine
+    ) -> tuple[Symbols, dict[str, int]]:
+        """Run one layer on an engine: from its input maps to its output map, each (height, width, channels, bits).
+
+        Returns the map and the counters of all jobs.
+
+        Raises
+        ------
+        TileError
+            If the tile raised its error port.
+        """
+        if isinstance(layer, Reorder):
+            return reorder(layer, plan.shape, stored[0], self.alphabet), {}
+        if layer.name not in self._feeders:
+            self._feeders[layer.name] = feeder(plan, layer, self.alphabet)
+        planes = self._feeders[layer.name]
+        planes.begin(stored)
+        bits = plan.shape.output_bits
+        height, width, channels = plan.shape.output_size
+        output = self.alphabet.zeros(height * width * channels, bits)
+        counters: dict[str, int] = {}
+        for number, job in enumerate(plan.jobs):
+            outcome = engine.run(Job(job.program, [planes.planes(job, source) for source in job.loads]))
+            if outcome.error is not ErrorCode.NONE:
+                raise TileError(
+                    f"layer {layer.name!r}, job {number}: the tile raised error {ErrorCode(outcome.error).name} at "
+                    f"instruction {outcome.address}"
+                )
+            _add(counters, outcome.counters)
+            rows = planes.rows(job)
+            for sink, result in zip(job.stores, outcome.planes, strict=True):
+                targets = rows[sink.first_row : sink.first_row + sink.rows]
+                known = targets >= 0
+                output[targets[known]] = result[:, known].T
+        return output.reshape(height, width, channels, bits), counters
+
+
+def run_graph(
+    graph: Graph,
+    inputs: Sequence[NDArray[np.integer[Any]]],
+    engine: Engine,
+    *,
+    check: bool = True,
+    progress: Progress | None = None,
+) -> NetworkResult:
+    """Run inputs through a network on a tile engine.
+
+    Parameters
+    ----------
+    graph : the network.
+    inputs : stored numbers 0..2**bits-1, each of the (height, width, channels) of the network's input.
+    engine : a tile, or the laws (then no maps are computed).
+    check : whether every map is compared with the integer operators.
+    progress : see :data:`Progress`.
+
+    Raises
+    ------
+    MappingError
+        If a layer does not fit the engine's tile.
+    TileError
+        If the tile raised its error port.
+    ValueError
+        If an input has another shape or numbers out of range.
+    """
+    started = time.perf_counter()
+    network = Network(graph, engine.config)
+    results = [LayerResult(plan) for plan in network.plans]
+    for result, law in zip(results, network.laws, strict=True):
+        for _ in inputs:
+            _add(result.law, law)
+    prepared = time.perf_counter()
+    outcome = NetworkResult([], results, prepared - started)
+    for values in inputs:
+        wanted = graph.maps[graph.input]
+        _check_input(values, wanted.shape, wanted.bits, wanted.name)
+        if isinstance(engine, LawEngine):
+            _run_laws(graph, results, engine, progress)
+            continue
+        expected = operators.run(graph, values) if check else {}
+        stored: dict[str, Symbols] = {graph.input: to_bits(values.astype(np.int64), wanted.bits)}
+        maps: dict[str, Integers] = {graph.input: values.astype(np.int64)}
+        for layer, result in zip(graph.layers, results, strict=True):
+            if progress is not None:
+                progress(layer.name)
+            operands = [stored[name] for name in layer.inputs]
+            stored[layer.output], counters = network.run_layer(layer, result.plan, operands, engine)
+            _add(result.counters, counters)
+            maps[layer.output] = from_bits(stored[layer.output])
+            if check:
+                exact = np.array_equal(maps[layer.output], expected[layer.output])
+                result.bit_exact = exact and result.bit_exact is not False
+        outcome.maps.append(maps)
+    outcome.run_seconds = time.perf_counter() - prepared
+    return outcome
+
+
+def run_network(request: RunRequest) -> RunReport:
+    """Do what ``bfimna run`` asks for: widths, inputs, engine, report.
+
+    Raises
+    ------
+    UserError
+        If widths, config or engine do not fit the network.
+    TileError
+        If the tile raised its error port.
+    """
+    from sim.progress import progress
+    from sim.report import RunReport, WallSeconds
+
+    started = time.perf_counter()
+    source = request.graph.maps[request.graph.input]
+    graph = request.graph if request.bits is None else _at_widths(request.graph, request.bits)
+    inputs = [values.values.astype(np.int64) - source.minimum for values in request.inputs]
+    if graph is not request.graph:
+        inputs = [widths.resample(values, source, graph.maps[graph.input].bits) for values in inputs]
+    simulator = request.simulator if request.engine == "rtl" else None
+    if request.engine == "integer":
+        with progress(graph.name, len(inputs)) as advance:
+            maps = run_integer(graph, inputs, advance)
+        results = [LayerResult(LayerPlan(layer_shape(layer, graph), request.config, ())) for layer in graph.layers]
+        result = NetworkResult(maps, results, run_seconds=time.perf_counter() - started)
+        built = 0.0
+    else:
+        options = {} if simulator is None else {"simulator": simulator}
+        engine = create_engine(request.engine, request.config, seed=request.seed, **options)
+        built = time.perf_counter() - started
+        try:
+            with progress(graph.name, len(inputs) * len(graph.layers)) as advance:
+                result = run_graph(graph, inputs, engine, progress=advance)
+        finally:
+            engine.close()
+    return RunReport(
+        model=request.model,
+        engine=request.engine,
+        simulator=simulator,
+        seed=request.seed,
+        config_hash=request.config.hash_text,
+        config=request.config.as_dict(),
+        mode=MODE if request.mode == "auto" else request.mode,
+        inputs=_input_reports(request, graph, result.maps),
+        layers=_layer_reports(result.layers),
+        wall_s=WallSeconds(build=built, simulate=result.run_seconds, total=time.perf_counter() - started),
+    )
+
+
+def run_integer(
+    graph: Graph, inputs: Sequence[NDArray[np.integer[Any]]], progress: Progress | None = None
+) -> list[dict[str, Integers]]:
+    """Every feature map of every input by the integer operators alone."""
+    maps: list[dict[str, Integers]] = []
+    for number, values in enumerate(inputs):
+        if progress is not None:
+            progress(f"input {number}")
+        maps.append(operators.run(graph, values))
+    return maps
+
+
+def _at_widths(graph: Graph, bits: int | Path) -> Graph:
+    """The network at other widths: one for all layers, or those of a file."""
+    try:
+        return widths.apply(graph, widths.read_table(bits) if isinstance(bits, Path) else bits)
+    except (widths.WidthError, NoExactRescaleError) as error:
+        raise UserError(str(error)) from error
+
+
+def _input_reports(request: RunRequest, graph: Graph, maps: Sequence[dict[str, Integers]]) -> list[InputReport]:
+    """Logits, as the signed numbers of the network's output, and the class of each input."""
+    from sim.report import InputReport
+
+    if not maps:
+        return [InputReport(file=one.file, top1=None, logits=[]) for one in request.inputs]
+    output = graph.maps[graph.output]
+    reports: list[InputReport] = []
+    for one, found in zip(request.inputs, maps, strict=True):
+        logits = [int(value) + output.minimum for value in found[graph.output].reshape(-1)]
+        top = int(np.argmax(logits))
+        label = graph.classes[top] if top < len(graph.classes) else None
+        reports.append(InputReport(file=one.file, top1=top, logits=logits, label=label))
+    return reports
+
+
+def _layer_reports(results: Sequence[LayerResult]) -> list[LayerReport]:
+    """Layers one after the other in time."""
+    from sim.report import Bits, Cycles, LayerReport
+
+    reports: list[LayerReport] = []
+    now = 0
+    for result in results:
+        shape, counters = result.plan.shape, result.counters
+        parts = {name.split(".")[1]: value for name, value in counters.items() if name.startswith("cycles.")}
+        events = {name.split(".")[1]: value for name, value in counters.items() if name.startswith(_EVENTS)}
+        reports.append(
+            LayerReport(
+                name=shape.name,
+                op=shape.op,
+                macs=shape.macs,
+                bits=Bits(activation=max(shape.activation_bits), weight=shape.weight_bits),
+                cycles=Cycles(total=result.cycles, law=result.law_cycles, **parts),
+                start=now,
+                end=now + result.cycles,
+                mode=result.plan.mode,
+                utilisation=result.plan.utilisation,
+                events=events,
+                bit_exact=result.bit_exact,
+            )
+        )
+        now += result.cycles
+    return reports
+
+
+def _run_laws(graph: Graph, results: Sequence[LayerResult], engine: Engine, progress: Progress | None) -> None:
+    for layer, result in zip(graph.layers, results, strict=True):
+        if progress is not None:
+            progress(layer.name)
+        for job in result.plan.jobs:
+            _add(result.counters, engine.run(Job(job.program)).counters)
+
+
+def _add(total: dict[str, int], counters: dict[str, int]) -> None:
+    """Add counters; an identity is not a sum."""
+    for name, value in counters.items():
+        total[name] = value if name.startswith("identity.") else total.get(name, 0) + value
+
+
+def _cycles(counters: dict[str, int]) -> int:
+    return sum(value for name, value in counters.items() if name.startswith("cycles."))
+
+
+def _check_input(values: NDArray[np.integer[Any]], shape: tuple[int, ...], bits: int, name: str) -> None:
+    if values.shape != shape:
+        raise ValueError(f"input {name!r} must have shape {shape}, not {values.shape}")
+    if values.size and not 0 <= int(values.min()) <= int(values.max()) < 1 << bits:
+        raise ValueError(
+            f"input {name!r} must have stored numbers from 0 to {(1 << bits) - 1}, not {values.min()} to {values.max()}"
+        )

@@ -1,0 +1,240 @@
+"""Requantisation of a batch in place: all rows of the tile turn their accumulator into a stored number at once.
+
+Columns, from the top down: accumulator ACC (where the DOTs left it), product P, multiplier M, two scratch columns.  P
+starts just ``gap`` columns below ACC and grows into it: the multiplication goes over ACC in parts, lowest bits first,
+and P needs the columns of a part only when that part has been used up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from golden.graph import Rescale
+from hw.config import TileConfig
+from hw.isa import LoadKind, Opcode, Owner
+from sim.mapping.builder import Builder, Source, row_pieces
+from sim.mapping.errors import MappingError
+from sim.mapping.shapes import RequantizeShape, signed_bits
+
+__all__ = ["ConstantLoad", "Layout", "emit_requantize", "layout"]
+
+MAXIMUM_PART = 32  # bits of an operand of MUL
+MAXIMUM_FIELD = 64
+_SCRATCH = 2
+
+
+@dataclass(frozen=True)
+class ConstantLoad(Source):
+    """``operand_bits`` planes of each of the named constants of a :class:`~golden.graph.Rescale`, one after the other.
+
+    Parameters
+    ----------
+    names : of the constants.
+    spread : whether one number per row block is meant (planes of G bits), else one per row.
+    block : the only row block that is meant (planes of S bits); None for all rows.
+    """
+
+    names: tuple[str, ...]
+    spread: bool
+    block: int | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """First columns of the fields, and widths that follow from a shape.
+
+    Parameters
+    ----------
+    scratch, multiplier, product, accumulator : first columns.
+    gap : columns between the product's first ``operand_bits`` and the accumulator.
+    part : bits of the accumulator that are multiplied at a time, at most ``gap``.
+    product_bits : columns of the product that hold it sign-extended, as wide as the additions after it need.
+    """
+
+    scratch: int
+    multiplier: int
+    product: int
+    accumulator: int
+    gap: int
+    part: int
+    product_bits: int
+
+    @property
+    def flags(self) -> int:
+        """First of two scratch columns."""
+        return self.scratch
+
+
+def minimum_columns(shape: RequantizeShape) -> int:
+    """Columns without which a batch cannot be requantised."""
+    return _fixed_columns(shape) + _minimum_gap(shape)
+
+
+def layout(shape: RequantizeShape, config: TileConfig, name: str) -> Layout:
+    """Where the fields lie on a tile.
+
+    Raises
+    ------
+    MappingError
+        If the tile has too few columns, or a field would be wider than an instruction can name.
+    """
+    fixed, least = _fixed_columns(shape), _minimum_gap(shape)
+    if fixed + least > config.columns:
+        raise MappingError(
+            f"layer {name!r} needs columns of at least {fixed + least} to requantise, config {config.name} has "
+            f"{config.columns}"
+        )
+    gap = max(least, min(MAXIMUM_PART, shape.factor_bits, config.columns - fixed))
+    accumulator = config.columns - shape.accumulator_bits
+    product = accumulator - gap - shape.operand_bits
+    multiplier = product - (0 if shape.uniform else shape.operand_bits)
+    bits = _product_bits(shape)
+    if bits - shape.shift + 1 > MAXIMUM_FIELD:
+        raise MappingError(
+            f"layer {name!r} needs a sum of {bits - shape.shift + 1} bits to requantise, an instruction can name at "
+            f"most {MAXIMUM_FIELD}; narrower activations or weights would do"
+        )
+    part = min(MAXIMUM_PART, gap)
+    return Layout(multiplier - _SCRATCH, multiplier, product, accumulator, gap, part, bits)
+
+
+def emit_requantize(
+    builder: Builder, shape: RequantizeShape, place: Layout, blocks: int, *, spread: bool, rescale: Rescale | None
+) -> int:
+    """Write the requantisation of the first ``blocks`` row blocks; returns the first column of the stored numbers.
+
+    Joins all port operations first.  ``spread``: constants are one number per row block, else one per row.  ``rescale``
+    gives the immediate constants of a uniform shape (0 without it).
+    """
+    builder.owner = Owner.REQUANTIZE
+    step = _Step(builder, shape, place, blocks, spread, rescale)
+    step.addend()
+    step.narrow()
+    step.multiply()
+    step.extend()
+    value, width = place.product + shape.shift, place.product_bits - shape.shift
+    first = shape.shift - 1
+    builder.add_constant(
+        place.product + first, place.product_bits - first, shape.offset2, signed_bits(shape.offset2), place.flags
+    )
+    builder.clamp(value, width, shape.low, shape.high, shape.bits, place.flags)
+    return value
+
+
+@dataclass
+class _Step:
+    """The parts of a requantisation, in the order of their definition."""
+
+    builder: Builder
+    shape: RequantizeShape
+    place: Layout
+    blocks: int
+    spread: bool
+    rescale: Rescale | None
+
+    def addend(self) -> None:
+        """Bring the addend into the lowest columns of the product, and the multiplier beside it."""
+        builder, shape, place = self.builder, self.shape, self.place
+        bits = shape.operand_bits
+        sign = place.accumulator + shape.accumulator_bits - 1
+        if shape.uniform:
+            builder.sync()
+            builder.fill(place.product, bits, self._uniform("positive"))
+            if shape.two_sided:
+                constant = self._uniform("negative")
+                builder.emit(Opcode.FILL, d=place.product, d_width=bits, constant=constant, predicated=True, p=sign)
+            return
+        if shape.two_sided:
+            self._load(place.multiplier, "negative", "positive")
+            builder.sync()
+            builder.emit(
+                Opcode.COPY,
+                a=place.multiplier,
+                a_width=bits,
+                d=place.product,
+                d_width=bits,
+                predicated=True,
+                p=sign,
+            )
+            self._load(place.multiplier, "multiplier")
+        else:
+            self._load(place.multiplier, "multiplier", "positive")
+        builder.sync()
+
+    def narrow(self) -> None:
+        """Rectify and clamp the accumulator where the output saturates anyway."""
+        builder, shape, place = self.builder, self.shape, self.place
+        width, flags = shape.accumulator_bits, place.flags
+        if shape.rectified:
+            builder.emit(Opcode.RELU, b=place.accumulator, b_width=width)
+            width -= 1
+        if shape.clamped:
+            bits = shape.factor_bits - (0 if shape.rectified else 1)
+            common = {"b": place.accumulator, "b_width": width, "d": flags, "d_width": 2}
+            if not shape.rectified:
+                builder.emit(Opcode.MAXC, **common, b_signed=True, constant=-(1 << bits))
+            builder.emit(Opcode.MINC, **common, b_signed=not shape.rectified, constant=(1 << bits) - 1)
+
+    def multiply(self) -> None:
+        """Product = multiplier * accumulator + addend, part by part of the accumulator."""
+        builder, shape, place = self.builder, self.shape, self.place
+        bits = shape.operand_bits
+        for first in range(0, shape.factor_bits, place.part):
+            width = min(place.part, shape.factor_bits - first)
+            builder.fill(place.product + first + bits, width)
+            fields = {
+                "a_width": bits,
+                "b": place.accumulator + first,
+                "b_width": width,
+                "b_signed": first + width == shape.factor_bits and not shape.rectified,
+                "d": place.product + first,
+                "d_width": bits + width,
+            }
+            if shape.uniform:
+                builder.emit(Opcode.MULC, **fields, constant=self._uniform("multiplier"))
+            else:
+                builder.emit(Opcode.MUL, **fields, a=place.multiplier)
+
+    def extend(self) -> None:
+        """Extend the product by its sign to the width that the additions need."""
+        builder, shape, place = self.builder, self.shape, self.place
+        top = place.product + shape.operand_bits + shape.factor_bits
+        missing = place.product + place.product_bits - top
+        if shape.rectified:
+            builder.fill(top, missing)
+        else:
+            for column in range(top, top + missing):
+                builder.emit(Opcode.COPY, a=top - 1, a_width=1, d=column, d_width=1)
+
+    def _uniform(self, name: str) -> int:
+        return 0 if self.rescale is None else int(getattr(self.rescale, name)[0])
+
+    def _load(self, column: int, *names: str) -> None:
+        builder, planes = self.builder, len(names) * self.shape.operand_bits
+        if self.spread:
+            builder.load(LoadKind.TAPS, column, planes, ConstantLoad(names, True, None))
+            return
+        for first, count, kind, block in row_pieces(planes, self.blocks, builder.config):
+            assert (first, count) == (0, planes)
+            only = block if kind == LoadKind.BLOCK else None
+            builder.load(kind, column, planes, ConstantLoad(names, False, only), block)
+
+
+def _product_bits(shape: RequantizeShape) -> int:
+    """Width of the product with room for offset2 and for the sign, at least one bit above the shift."""
+    whole = shape.operand_bits + shape.factor_bits
+    low, high = (0, (1 << whole) - 1) if shape.rectified else (-(1 << (whole - 1)), (1 << (whole - 1)) - 1)
+    first = shape.shift - 1
+    ends = [low >> first, high >> first]
+    return max(whole, shape.shift + 1, first + signed_bits(*ends, *(end + shape.offset2 for end in ends)))
+
+
+def _fixed_columns(shape: RequantizeShape) -> int:
+    """Columns of everything but the gap."""
+    return _SCRATCH + shape.operand_bits * (1 if shape.uniform else 2) + shape.accumulator_bits
+
+
+def _minimum_gap(shape: RequantizeShape) -> int:
+    """The product and the stored number end at the last column at the latest."""
+    top = max(_product_bits(shape), shape.shift + shape.bits)
+    return max(1, top - shape.operand_bits - shape.accumulator_bits)

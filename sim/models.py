@@ -1,0 +1,43 @@
+"""The networks that come with the package, and how a user names one."""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+
+from golden.graph import Graph
+from sim.errors import UserError
+
+__all__ = ["MODELS", "data_file", "load_model"]
+
+MODELS = {"resnet8": "resnet8_int8.tflite"}
+"""Built-in networks: name and file in the package's data."""
+
+CLASSES = {
+    "resnet8": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+}
+"""Names of the classes of built-in networks, whose files do not hold them."""
+
+
+def data_file(name: str) -> Path:
+    """Return the path of a file in the package's data."""
+    return Path(str(importlib.resources.files("sim"))) / "data" / name
+
+
+def load_model(name_or_file: str) -> Graph:
+    """Return the integer graph of a built-in network or of a ``.tflite`` file.
+
+    Raises
+    ------
+    UserError
+        If it is neither.
+    ModelError
+        If the file cannot be imported.
+    """
+    from sim.importers import tflite
+
+    if name_or_file in MODELS:
+        return tflite.load(data_file(MODELS[name_or_file]), name_or_file)
+    if Path(name_or_file).suffix.lower() != ".tflite":
+        raise UserError(f"model must be one of {', '.join(MODELS)} or a .tflite file, not {name_or_file!r}")
+    return tflite.load(name_or_file)

@@ -1,0 +1,130 @@
+"""Turns picture files and arrays into the quantised input of a network.
+
+A picture's byte p becomes the int8 number p - 128, which is what int8 image networks are converted with; any other
+preparation goes into an ``.npy`` file. Quantising is host work: it happens before the first layer.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from golden.graph import FeatureMap
+from sim.errors import UserError
+from sim.files import read_input
+
+__all__ = ["NetworkInput", "load_input", "load_inputs", "quantise"]
+
+KINDS = {1: "L", 3: "RGB"}
+KIND_NAMES = {
+    "1": "black and white",
+    "L": "grey",
+    "LA": "grey with transparency",
+    "P": "palette",
+    "RGB": "RGB",
+    "RGBA": "RGB with transparency",
+    "CMYK": "CMYK",
+    "I;16": "16-bit grey",
+}
+
+
+@dataclass(frozen=True)
+class NetworkInput:
+    """One input of a network.
+
+    Parameters
+    ----------
+    file : where it came from; arrays of several inputs add their index in brackets.
+    values : int8 numbers, shape (height, width, channels).
+    """
+
+    file: str
+    values: NDArray[np.int8]
+
+
+def load_inputs(files: Iterable[str | Path], wanted: FeatureMap) -> list[NetworkInput]:
+    """Return the inputs of all *files*, in their order, each fit for the feature map *wanted*.
+
+    Raises
+    ------
+    UserError
+        If one is missing, damaged, or of another size or kind.
+    """
+    return [found for file in files for found in load_input(file, wanted)]
+
+
+def load_input(file: str | Path, wanted: FeatureMap) -> list[NetworkInput]:
+    """Return the inputs of one picture or ``.npy`` file.
+
+    An array has the shape (height, width, channels), or one more axis in front for several inputs. Its int8 numbers are
+    taken as they are; floating-point numbers are quantised with the input's scale and zero point.
+
+    Raises
+    ------
+    UserError
+        As :func:`load_inputs`.
+    """
+    content = read_input(file, "input")
+    if Path(file).suffix.lower() == ".npy":
+        return _from_array(str(file), content, wanted)
+    return [NetworkInput(str(file), _from_picture(str(file), content, wanted))]
+
+
+def quantise(values: NDArray[np.floating], scale: float, zero_point: int) -> NDArray[np.int8]:
+    """Return ``round(values / scale) + zero_point`` clamped to int8; single precision, halves away from zero."""
+    steps = (values.astype(np.float32) / np.float32(scale)).astype(np.float64)
+    rounded = np.trunc(steps + np.copysign(0.5, steps))
+    return np.clip(rounded + zero_point, -128, 127).astype(np.int8)
+
+
+def _from_picture(file: str, content: bytes, wanted: FeatureMap) -> NDArray[np.int8]:
+    height, width, channels = wanted.shape
+    if channels not in KINDS:
+        raise UserError(
+            f"input {file} must be an .npy file: the model takes {height}x{width}x{channels} numbers, no picture"
+        )
+    kind = KINDS[channels]
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            found = (picture.height, picture.width, picture.mode)
+            picture.load()
+            pixels = np.asarray(picture)
+    except Exception as error:  # Pillow's readers raise whatever damage leads them to
+        raise UserError(f"input {file} is not a readable picture or .npy file") from error
+    if found != (height, width, kind):
+        raise UserError(
+            f"input {file} must be a picture of {width}x{height} pixels, {KIND_NAMES[kind]}, "
+            f"not {found[1]}x{found[0]}, {KIND_NAMES.get(found[2], found[2])}"
+        )
+    return (pixels.astype(np.int16) - 128).astype(np.int8).reshape(height, width, channels)
+
+
+def _from_array(file: str, content: bytes, wanted: FeatureMap) -> list[NetworkInput]:
+    try:
+        array = np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"input {file} is not a readable .npy file") from error
+    shape = wanted.shape
+    if not isinstance(array, np.ndarray) or array.shape[-3:] != shape or array.ndim > 4 or array.shape[0] == 0:
+        sizes = "x".join(map(str, shape))
+        found = "x".join(map(str, array.shape)) if isinstance(array, np.ndarray) else "several arrays"
+        raise UserError(
+            f"input {file} must be an array of {sizes} or Nx{sizes} numbers, not {found or 'a single number'}"
+        )
+    if np.issubdtype(array.dtype, np.floating):
+        if not np.isfinite(array).all():
+            raise UserError(f"input {file} must hold finite numbers, it has NaN or infinity")
+        values = quantise(array, wanted.scale, wanted.zero - 128)
+    elif array.dtype == np.int8:
+        values = array
+    else:
+        raise UserError(f"input {file} must hold int8 or floating-point numbers, not {array.dtype}")
+    if values.ndim == 3:
+        return [NetworkInput(file, values)]
+    return [NetworkInput(f"{file}[{index}]", one) for index, one in enumerate(values)]

@@ -1,0 +1,266 @@
+"""What a run of a network found out: as objects, as JSON and as a table for people.
+
+Every count of a layer is the sum over all inputs. The parts of ``cycles`` are an exclusive attribution: each cycle has
+one owner, so they add up to the total; what is hidden behind computing counts as compute.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+__all__ = [
+    "SCHEMA",
+    "Bits",
+    "Cycles",
+    "InputReport",
+    "LayerReport",
+    "RunReport",
+    "WallSeconds",
+    "differences",
+    "print_run",
+    "run_json",
+    "run_table",
+    "version",
+]
+
+SCHEMA = 1
+"""Version of the JSON; raised when a field changes its meaning or goes away."""
+
+PIPE_WIDTH = 140
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bits:
+    """Widths of the operands of a layer; a layer without weights has ``weight=None``."""
+
+    activation: int
+    weight: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cycles:
+    """Cycles of a layer: counted (*total*), what the cycle law says (*law*), and whose they were."""
+
+    total: int
+    law: int
+    load: int = 0
+    compute: int = 0
+    reduce: int = 0
+    requantize: int = 0
+    store: int = 0
+    stall: int = 0
+
+    @property
+    def attributed(self) -> int:
+        """Sum of the parts, which must be *total*."""
+        return self.load + self.compute + self.reduce + self.requantize + self.store + self.stall
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerReport:
+    """One layer of a run.
+
+    Parameters
+    ----------
+    name, op : as in the model.
+    macs : multiply-accumulates of the operator, padding left out of no count.
+    bits : operand widths.
+    cycles : see :class:`Cycles`.
+    start, end : cycle in which the layer began and the one after its last.
+    mode : how dot products are formed, None for a layer without any.
+    utilisation : share of the tile's rows that held a product, None for a layer without products.
+    events : schedule and activity events by name.
+    energy_pj : energy, None without a technology file.
+    bit_exact : whether the output equals the integer operators', None where nothing was computed.
+    """
+
+    name: str
+    op: str
+    macs: int
+    bits: Bits
+    cycles: Cycles
+    start: int
+    end: int
+    mode: str | None = None
+    utilisation: float | None = None
+    events: dict[str, int] = field(default_factory=dict[str, int])
+    energy_pj: float | None = None
+    bit_exact: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputReport:
+    """One input and its result; *label* is the name of class *top1*, if the model has names."""
+
+    file: str
+    top1: int | None
+    logits: list[int]
+    label: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WallSeconds:
+    """Wall time of a run, in seconds."""
+
+    build: float
+    simulate: float
+    total: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    """A run of a network on an engine; *simulator* is None where none was used."""
+
+    model: str
+    engine: str
+    simulator: str | None
+    seed: int
+    config_hash: str
+    config: dict[str, object]
+    mode: str
+    inputs: list[InputReport]
+    layers: list[LayerReport]
+    wall_s: WallSeconds
+
+    @property
+    def cycles(self) -> int:
+        """The makespan: from the first cycle of a layer to the last one."""
+        if not self.layers:
+            return 0
+        return max(layer.end for layer in self.layers) - min(layer.start for layer in self.layers)
+
+    @property
+    def law(self) -> int:
+        """Cycles that the laws give to all layers."""
+        return sum(layer.cycles.law for layer in self.layers)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all layers."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def energy_pj(self) -> float | None:
+        """Energy of all layers, None if a layer has none."""
+        energies = [layer.energy_pj for layer in self.layers if layer.energy_pj is not None]
+        return sum(energies) if energies and len(energies) == len(self.layers) else None
+
+
+def version() -> str:
+    """Return the version of bfimna, or ``"unknown"`` when it runs without being installed."""
+    try:
+        return importlib.metadata.version("bfimna")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def run_json(report: RunReport) -> dict[str, Any]:
+    """Return *report* as the object that ``bfimna run --json`` writes."""
+    return {
+        "schema": SCHEMA,
+        "bfimna": version(),
+        "model": report.model,
+        "engine": report.engine,
+        "simulator": report.simulator,
+        "seed": report.seed,
+        "config_hash": report.config_hash,
+        "config": report.config,
+        "mode": report.mode,
+        "inputs": [dataclasses.asdict(one) for one in report.inputs],
+        "layers": [dataclasses.asdict(layer) for layer in report.layers],
+        "total": {
+            "cycles": report.cycles,
+            "law": report.law,
+            "macs": report.macs,
+            "energy_pj": report.energy_pj,
+        },
+        "wall_s": dataclasses.asdict(report.wall_s),
+    }
+
+
+def json_text(content: object) -> str:
+    """Return *content* as JSON text that ends in a line feed."""
+    return json.dumps(content, indent=1) + "\n"
+
+
+def differences(report: RunReport) -> list[str]:
+    """Return what should be equal and is not, one line each; an empty list is success."""
+    lines: list[str] = []
+    for layer in report.layers:
+        if layer.bit_exact is False:
+            lines.append(f"{layer.name}: the output differs from the integer operators")
+        counted = layer.cycles.total - layer.cycles.stall
+        if counted != layer.cycles.law:
+            lines.append(f"{layer.name}: {counted:,} cycles without stalls, the law says {layer.cycles.law:,}")
+        if layer.cycles.attributed != layer.cycles.total:
+            lines.append(
+                f"{layer.name}: the parts add up to {layer.cycles.attributed:,} cycles, not {layer.cycles.total:,}"
+            )
+    return lines
+
+
+def run_table(report: RunReport) -> Table:
+    """Return the table of layers."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("layer", no_wrap=True)
+    table.add_column("op", no_wrap=True)
+    for heading in ("MACs", "bits", "cycles", "law", "utilisation"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("exact", justify="center", no_wrap=True)
+    for layer in report.layers:
+        weight = "" if layer.bits.weight is None else f"x{layer.bits.weight}"
+        table.add_row(
+            layer.name,
+            layer.op,
+            f"{layer.macs:,}" if layer.macs else "",
+            f"{layer.bits.activation}{weight}",
+            f"{layer.cycles.total:,}",
+            f"{layer.cycles.law:,}",
+            "" if layer.utilisation is None else f"{layer.utilisation:.0%}",
+            _yes_or_no(layer.bit_exact),
+        )
+    table.add_section()
+    exact = [layer.bit_exact for layer in report.layers if layer.bit_exact is not None]
+    table.add_row(
+        "total", "", f"{report.macs:,}", "", f"{report.cycles:,}", f"{report.law:,}", "",
+        _yes_or_no(all(exact) if exact else None),
+    )  # fmt: skip
+    return table
+
+
+def print_run(report: RunReport, stream: TextIO) -> None:
+    """Print what a person wants to know of *report*: the engine, the table, the classes, the time, the differences."""
+    console = Console(file=stream, highlight=False, markup=False, soft_wrap=False, width=_width(stream))
+    engine = f"{report.engine} ({report.simulator})" if report.simulator else report.engine
+    config = report.config
+    console.print(
+        f"{report.model} on {engine}, config {config.get('name', report.config_hash)}: {config.get('rows')} rows x "
+        f"{config.get('columns')} columns, P={config.get('plane_bits')}, mode {report.mode}, seed {report.seed}",
+        soft_wrap=True,
+    )
+    console.print(run_table(report))
+    for one in report.inputs:
+        if one.top1 is None:
+            continue
+        label = f" ({one.label})" if one.label else ""
+        console.print(f"{one.file}: class {one.top1}{label}", soft_wrap=True)
+    wall = report.wall_s
+    console.print(f"time: {wall.total:.1f} s, of it {wall.build:.1f} s building and {wall.simulate:.1f} s simulating")
+    for line in differences(report):
+        console.print(f"DIFFERENCE {line}", soft_wrap=True)
+
+
+def _yes_or_no(value: bool | None) -> str:
+    return "-" if value is None else "yes" if value else "NO"
+
+
+def _width(stream: TextIO) -> int | None:
+    return None if stream.isatty() else PIPE_WIDTH
