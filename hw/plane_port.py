@@ -144,7 +144,7 @@ class PlanePort(Component):
         self._move_out(m, head, beat, wide, block)
         return m
 
-    def _move_in(self, m: Module, head: data.View[Any], beat: Signal, block: Signal) -> None:
+    def _move_in(self, m: Module, head: "data.View[Any]", beat: Signal, block: Signal) -> None:
         """Beats to a plane, and a plane to the rows that its kind means."""
         config, size = self.config, self.config.outputs
         chunks: list[Value] = []
@@ -171,7 +171,7 @@ class PlanePort(Component):
             self.total_plane.eq(Mux(head.stream, gathered[:size], block)),
         ]
 
-    def _move_out(self, m: Module, head: data.View[Any], beat: Signal, wide: Value, block: Signal) -> None:
+    def _move_out(self, m: Module, head: "data.View[Any]", beat: Signal, wide: Value, block: Signal) -> None:
         """The plane that the head shows, beat by beat."""
         config = self.config
         source = Signal(config.rows)
