@@ -150,19 +150,56 @@ class MaxPool(Layer):
 
 
 @dataclass(frozen=True)
+class RoundedSum:
+    """The sum of two operands of which one is scaled and rounded first, as the reference ADD does it:
+
+    ``v = floor((factor * u[operand] + a) / 2**shift)``, ``a = addend_below if u[operand] < threshold else addend``,
+    ``f = multiplier * (v + u[1 - operand] * 2**raised)``.
+
+    Parameters
+    ----------
+    operand : which operand is rounded, 0 or 1.
+    factor : unsigned, below ``2**factor_bits``, at most 32 bits.
+    addend, addend_below : below ``2**40`` in magnitude; v is never negative.
+    threshold : 0..2**bits of the operand.
+    shift, raised : 0..31.
+    multiplier : unsigned, below ``2**multiplier_bits``, at most 32 bits.
+    """
+
+    operand: int
+    factor: int
+    factor_bits: int
+    addend: int
+    addend_below: int
+    threshold: int
+    shift: int
+    raised: int
+    multiplier: int
+    multiplier_bits: int
+
+    @property
+    def two_sided(self) -> bool:
+        """Whether the addend depends on the operand."""
+        return self.addend != self.addend_below
+
+
+@dataclass(frozen=True)
 class Elementwise(Layer):
     """One or two operands, the same shape: ADD, RELU and RELU6 with a change of scale, QUANTIZE from int8 to int8.
 
-    ``f = factors[0] * u0 + factors[1] * u1``, ``a = addend_negative if f + sign_addend < 0 else addend_positive``,
-    ``y = floor((f + a) / 2**shift)``, ``u = low + min(max(y, 0), high)``.
+    ``f = factors[0] * u0 + factors[1] * u1`` (or what ``rounded`` says),
+    ``a = addend_negative if f + sign_addend < 0 else addend_positive``, ``y = floor((f + a) / 2**shift)``,
+    ``u = low + min(max(y, 0), high)``.
 
     Parameters
     ----------
     op : the operator's name in the report: "add", "relu", "relu6", "quantize".
-    factors : unsigned, below ``2**factor_bits``; as many as inputs.
-    sign_addend, addend_positive, addend_negative : integers of any sign, below ``2**40`` in magnitude.
-    shift : 0..40.
+    factors : unsigned, below ``2**factor_bits``; as many as inputs, or none, and then ``rounded`` gives f.
+    sign_addend, addend_positive, addend_negative : integers of any sign, below ``2**40`` in magnitude (``2**63`` with
+        ``rounded``).
+    shift : 0..40 (..62 with ``rounded``).
     low, high : the clamp, as in :class:`Rescale`.
+    rounded : gives f where there are no ``factors``; without meaning where there are.
     """
 
     op: str
@@ -174,6 +211,12 @@ class Elementwise(Layer):
     shift: int
     low: int
     high: int
+    rounded: RoundedSum | None = None
+
+    @property
+    def rounded_sum(self) -> RoundedSum | None:
+        """How f is computed when it is no sum of products."""
+        return None if self.factors else self.rounded
 
     @property
     def two_sided(self) -> bool:
@@ -183,15 +226,20 @@ class Elementwise(Layer):
 
 @dataclass(frozen=True)
 class Reorder(Layer):
-    """A pure movement of stored numbers: reshape (and flatten), or padding with a constant.
+    """A pure movement of stored numbers: choice and concatenation of channels, padding with a constant, reshape.
 
-    ``padding`` = ((top, bottom), (left, right), (front, back) of the channels); ``pad_value`` is the stored number
-    used.
+    Parameters
+    ----------
+    op : the movement's name in the report: "reshape", "pad", "select", "concatenate".
+    padding : ((top, bottom), (left, right), (front, back) of the channels).
+    pad_value : the stored number that padding holds.
+    channels : first of all, channel j is channel ``channels[j]`` of the inputs side by side; empty: as they are.
     """
 
     op: str
     padding: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
     pad_value: int
+    channels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,18 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from golden.graph import AveragePool, Conv, Elementwise, Graph, Integers, Layer, MaxPool, Reorder, Rescale
+from golden.graph import (
+    AveragePool,
+    Conv,
+    Elementwise,
+    Graph,
+    Integers,
+    Layer,
+    MaxPool,
+    Reorder,
+    Rescale,
+    RoundedSum,
+)
 
 _EXACT_FLOAT_BITS = 53
 _EXACT_INTEGER_BITS = 62
@@ -124,18 +135,32 @@ def max_pool(layer: MaxPool, stored: Integers, size: tuple[int, int]) -> Integer
     return clamp(views.max(axis=(3, 4)), layer.low, layer.low + layer.high)
 
 
+def _rounded_sum(rounded: RoundedSum, operands: Sequence[Integers]) -> Integers:
+    """f of an element-wise layer with a rounded operand."""
+    scaled, exact = operands[rounded.operand], operands[1 - rounded.operand]
+    addend = np.where(scaled < rounded.threshold, rounded.addend_below, rounded.addend)
+    value: Integers = (rounded.factor * scaled + addend) >> rounded.shift
+    return rounded.multiplier * (value + (exact << rounded.raised))
+
+
 def elementwise(layer: Elementwise, operands: Sequence[Integers]) -> Integers:
     """One or two maps of the same shape, element by element."""
-    total = np.zeros_like(operands[0])
-    for factor, operand in zip(layer.factors, operands, strict=True):
-        total = total + factor * operand
+    if layer.rounded_sum is not None:
+        total = _rounded_sum(layer.rounded_sum, operands)
+    else:
+        total = np.zeros_like(operands[0])
+        for factor, operand in zip(layer.factors, operands, strict=True):
+            total = total + factor * operand
     addend = np.where(total + layer.sign_addend < 0, layer.addend_negative, layer.addend_positive)
     return layer.low + clamp((total + addend) >> layer.shift, 0, layer.high)
 
 
-def reorder(layer: Reorder, stored: Integers, shape: tuple[int, int, int]) -> Integers:
-    """Padding with a constant, then a row-major reshape to ``shape``; no arithmetic."""
-    padded = np.pad(stored, layer.padding, mode="constant", constant_values=layer.pad_value)
+def reorder(layer: Reorder, stored: Sequence[Integers], shape: tuple[int, int, int]) -> Integers:
+    """Choice of channels, padding with a constant, then a row-major reshape to ``shape``; no arithmetic."""
+    chosen = stored[0]
+    if layer.channels:
+        chosen = np.concatenate(stored, axis=2)[:, :, list(layer.channels)]
+    padded = np.pad(chosen, layer.padding, mode="constant", constant_values=layer.pad_value)
     return np.reshape(padded, shape)
 
 
@@ -151,7 +176,7 @@ def compute(layer: Layer, operands: Sequence[Integers], shape: tuple[int, int, i
     if isinstance(layer, Elementwise):
         return elementwise(layer, operands)
     if isinstance(layer, Reorder):
-        return reorder(layer, operands[0], shape)
+        return reorder(layer, operands, shape)
     raise TypeError(f"layer {layer.name!r}: no integer operator for the layer class {type(layer).__name__}")
 
 

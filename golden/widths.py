@@ -357,7 +357,7 @@ def _new_maps(graph: Graph, widths: dict[str, int]) -> dict[str, _Requantized]:
             whole.add(layer.output)
     for layer in reversed(graph.layers):
         if isinstance(layer, MaxPool | Reorder) and layer.output in whole:
-            whole.add(layer.inputs[0])
+            whole.update(layer.inputs)
     return {name: _requantized(old, widths[name], name in whole) for name, old in graph.maps.items()}
 
 

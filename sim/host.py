@@ -6,6 +6,7 @@ Between the quantised input and the logits the host only moves and re-orders bit
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,6 @@ from golden.laws import LawEngine
 from golden.rescale import NoExactRescaleError
 from hw.config import TileConfig
 from hw.isa import ErrorCode
-from sim.engines import create_engine
 from sim.errors import UserError
 from sim.mapping import LayerPlan, layer_shape, plan_layer
 from sim.mapping.bits import PLAIN, Alphabet, Symbols, from_bits, to_bits
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sim.commands.run import RunRequest
     from sim.report import InputReport, LayerReport, RunReport
 
-__all__ = ["LayerResult", "Network", "NetworkResult", "run_graph", "run_integer", "run_network"]
+__all__ = ["LayerResult", "Network", "NetworkResult", "add_counters", "run_graph", "run_integer", "run_network"]
 
 Progress = Callable[[str], None]
 """Called at the start of each layer of each input, with a few words."""
@@ -136,7 +136,7 @@ class Network:
             If the tile raised its error port.
         """
         if isinstance(layer, Reorder):
-            return reorder(layer, plan.shape, stored[0], self.alphabet), {}
+            return reorder(layer, plan.shape, stored, self.alphabet), {}
         if layer.name not in self._feeders:
             self._feeders[layer.name] = feeder(plan, layer, self.alphabet)
         planes = self._feeders[layer.name]
@@ -152,7 +152,7 @@ class Network:
                     f"layer {layer.name!r}, job {number}: the tile raised error {ErrorCode(outcome.error).name} at "
                     f"instruction {outcome.address}"
                 )
-            _add(counters, outcome.counters)
+            add_counters(counters, outcome.counters)
             rows = planes.rows(job)
             for sink, result in zip(job.stores, outcome.planes, strict=True):
                 targets = rows[sink.first_row : sink.first_row + sink.rows]
@@ -193,7 +193,7 @@ def run_graph(
     results = [LayerResult(plan) for plan in network.plans]
     for result, law in zip(results, network.laws, strict=True):
         for _ in inputs:
-            _add(result.law, law)
+            add_counters(result.law, law)
     prepared = time.perf_counter()
     outcome = NetworkResult([], results, prepared - started)
     for values in inputs:
@@ -210,7 +210,7 @@ def run_graph(
                 progress(layer.name)
             operands = [stored[name] for name in layer.inputs]
             stored[layer.output], counters = network.run_layer(layer, result.plan, operands, engine)
-            _add(result.counters, counters)
+            add_counters(result.counters, counters)
             maps[layer.output] = from_bits(stored[layer.output])
             if check:
                 exact = np.array_equal(maps[layer.output], expected[layer.output])
@@ -230,8 +230,10 @@ def run_network(request: RunRequest) -> RunReport:
     TileError
         If the tile raised its error port.
     """
+    from sim.parallel import Work, run_inputs
     from sim.progress import progress
     from sim.report import RunReport, WallSeconds
+    from sim.tools import find_simulator
 
     started = time.perf_counter()
     source = request.graph.maps[request.graph.input]
@@ -239,7 +241,7 @@ def run_network(request: RunRequest) -> RunReport:
     inputs = [values.values.astype(np.int64) - source.minimum for values in request.inputs]
     if graph is not request.graph:
         inputs = [widths.resample(values, source, graph.maps[graph.input].bits) for values in inputs]
-    simulator = request.simulator if request.engine == "rtl" else None
+    simulator = find_simulator(request.simulator) if request.engine == "rtl" else None
     if request.engine == "integer":
         with progress(graph.name, len(inputs)) as advance:
             maps = run_integer(graph, inputs, advance)
@@ -247,24 +249,25 @@ def run_network(request: RunRequest) -> RunReport:
         result = NetworkResult(maps, results, run_seconds=time.perf_counter() - started)
         built = 0.0
     else:
-        options = {} if simulator is None else {"simulator": simulator}
-        engine = create_engine(request.engine, request.config, seed=request.seed, **options)
-        built = time.perf_counter() - started
-        try:
-            with progress(graph.name, len(inputs) * len(graph.layers)) as advance:
-                result = run_graph(graph, inputs, engine, progress=advance)
-        finally:
-            engine.close()
+        work = Work(
+            graph=graph,
+            config=request.config,
+            engine=request.engine,
+            seed=request.seed,
+            options={} if simulator is None else {"simulator": simulator.name},
+        )
+        with progress(graph.name, len(inputs) * len(graph.layers)) as advance:
+            result, built = run_inputs(work, inputs, request.jobs, advance)
     return RunReport(
         model=request.model,
         engine=request.engine,
-        simulator=simulator,
+        simulator=None if simulator is None else simulator.label,
         seed=request.seed,
         config_hash=request.config.hash_text,
         config=request.config.as_dict(),
         mode=MODE if request.mode == "auto" else request.mode,
         inputs=_input_reports(request, graph, result.maps),
-        layers=_layer_reports(result.layers),
+        layers=_layer_reports(result.layers, len(inputs)),
         wall_s=WallSeconds(build=built, simulate=result.run_seconds, total=time.perf_counter() - started),
     )
 
@@ -295,18 +298,34 @@ def _input_reports(request: RunRequest, graph: Graph, maps: Sequence[dict[str, I
 
     if not maps:
         return [InputReport(file=one.file, top1=None, logits=[]) for one in request.inputs]
+    classes = request.graph.classes
     output = graph.maps[graph.output]
     reports: list[InputReport] = []
     for one, found in zip(request.inputs, maps, strict=True):
         logits = [int(value) + output.minimum for value in found[graph.output].reshape(-1)]
         top = int(np.argmax(logits))
-        label = graph.classes[top] if top < len(graph.classes) else None
-        reports.append(InputReport(file=one.file, top1=top, logits=logits, label=label))
+        expected = _expected_class(one.file, len(classes))
+        reports.append(
+            InputReport(
+                file=one.file,
+                top1=top,
+                logits=logits,
+                label=classes[top] if top < len(classes) else None,
+                expected=expected,
+                expected_label=None if expected is None else classes[expected],
+            )
+        )
     return reports
 
 
-def _layer_reports(results: Sequence[LayerResult]) -> list[LayerReport]:
-    """Layers one after the other in time."""
+def _expected_class(file: str, classes: int) -> int | None:
+    """The class that a file's name ends in, as the built-in pictures' do (``cifar10_00_3.png``)."""
+    found = re.search(r"_(\d+)\.\w+$", file)
+    return int(found[1]) if found is not None and int(found[1]) < classes else None
+
+
+def _layer_reports(results: Sequence[LayerResult], inputs: int) -> list[LayerReport]:
+    """Layers one after the other in time; counts are sums over the *inputs*."""
     from sim.report import Bits, Cycles, LayerReport
 
     reports: list[LayerReport] = []
@@ -319,7 +338,7 @@ def _layer_reports(results: Sequence[LayerResult]) -> list[LayerReport]:
             LayerReport(
                 name=shape.name,
                 op=shape.op,
-                macs=shape.macs,
+                macs=shape.macs * inputs,
                 bits=Bits(activation=max(shape.activation_bits), weight=shape.weight_bits),
                 cycles=Cycles(total=result.cycles, law=result.law_cycles, **parts),
                 start=now,
@@ -339,10 +358,10 @@ def _run_laws(graph: Graph, results: Sequence[LayerResult], engine: Engine, prog
         if progress is not None:
             progress(layer.name)
         for job in result.plan.jobs:
-            _add(result.counters, engine.run(Job(job.program)).counters)
+            add_counters(result.counters, engine.run(Job(job.program)).counters)
 
 
-def _add(total: dict[str, int], counters: dict[str, int]) -> None:
+def add_counters(total: dict[str, int], counters: dict[str, int]) -> None:
     """Add counters; an identity is not a sum."""
     for name, value in counters.items():
         total[name] = value if name.startswith("identity.") else total.get(name, 0) + value

@@ -159,6 +159,10 @@ class RandomLayers:
     def _scale(self) -> float:
         return float(np.float32(np.exp(self.random.uniform(np.log(0.01), np.log(0.1)))))
 
+    def channel_scales(self, count: int) -> NDArray[np.float64]:
+        """Weight scales of the channels relative to each other."""
+        return self.random.uniform(0.25, 4.0, count)
+
     def _zero_point(self) -> int:
         return int(self.random.choice((-128, 127, *self.random.integers(-128, 128, 8))))
 
@@ -181,7 +185,7 @@ class RandomLayers:
         """Weights and bias with scales that spread the outputs over the int8 range; returns the output's scale too."""
         amplitude = int(self.random.choice((1, 1, 3, 20, 127)))
         values = self.random.integers(-amplitude, amplitude + 1, shape)
-        spread = self.random.uniform(0.25, 4.0, channels if per_channel else 1)
+        spread = self.channel_scales(channels if per_channel else 1)
         deviation = max(1.0, amplitude / 1.7 * 74.0 * np.sqrt(taps))
         target = self.random.uniform(20.0, 120.0)
         scales = (self._scale() * spread).astype(np.float32)

@@ -15,8 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden import rescale
-from golden.graph import AveragePool, Conv, Elementwise, FeatureMap, Graph, Integers, Layer, MaxPool, Reorder
+from golden.graph import (
+    AveragePool,
+    Conv,
+    Elementwise,
+    FeatureMap,
+    Graph,
+    Integers,
+    Layer,
+    MaxPool,
+    Reorder,
+    Rescale,
+    RoundedSum,
+)
+from golden.rounded import RoundedForm, find_rounded
 from sim.importers import ModelError
+from sim.importers.split import groups_by_scale, split
 
 _IDENTIFIER = b"TFL3"
 _BITS = 8
@@ -388,33 +402,42 @@ class _Importer:
         model_bias = self._bias(operator, weights.shape[0])
         correction = model_bias - source.zero * weights.reshape(weights.shape[0], -1).sum(axis=1)
         pairs = np.array([rescale.quantize_multiplier(value) for value in multipliers], dtype=np.int64)
-        mantissa, exponent = pairs[:, :1], pairs[:, 1:]
+        slopes = np.array(multipliers, dtype=np.float64)
         minimum, maximum = rescale.reachable(weights, correction, _LARGEST)
-        constants = rescale.find_rescale(
-            lambda accumulators: rounding(accumulators, mantissa, exponent),
-            minimum,
-            maximum,
-            np.array(multipliers, dtype=np.float64),
-            correction,
-            target.zero,
-            low,
-            high,
-            f"{operator}",
-        )
-        self._layers.append(
-            Conv(
-                name=layer_name,
-                inputs=(source.name,),
-                output=target.name,
-                weights=weights,
-                weight_bits=_BITS,
-                pad_value=source.zero,
-                rescale=constants,
-                model_bias=model_bias,
-                weight_scales=tuple(float(scale) for scale in scales),
-                **geometry,
+
+        def constants(channels: NDArray[np.int64]) -> Rescale:
+            mantissa, exponent = pairs[channels, :1], pairs[channels, 1:]
+            return rescale.find_rescale(
+                lambda accumulators: rounding(accumulators, mantissa, exponent),
+                minimum[channels],
+                maximum[channels],
+                slopes[channels],
+                correction[channels],
+                target.zero,
+                low,
+                high,
+                f"{operator}",
             )
+
+        groups = groups_by_scale(slopes, constants)
+        layer = Conv(
+            name=layer_name,
+            inputs=(source.name,),
+            output=target.name,
+            weights=weights,
+            weight_bits=_BITS,
+            pad_value=source.zero,
+            rescale=groups[0][1],
+            model_bias=model_bias,
+            weight_scales=tuple(float(scale) for scale in scales),
+            **geometry,
         )
+        if len(groups) == 1:
+            self._layers.append(layer)
+            return
+        maps, layers = split(layer, source, target, groups)
+        self._maps |= {feature_map.name: feature_map for feature_map in maps}
+        self._layers += layers
 
     def _convolution(self, operator: _Operator) -> None:
         (source_tensor,), target_tensor = self._operands(operator, 1)
@@ -585,34 +608,47 @@ class _Importer:
         function: int,
         reference: Callable[[list[Integers]], Integers],
         count: int,
+        general: Callable[[FeatureMap, int, int], RoundedForm] | None = None,
     ) -> None:
+        """Append an element-wise layer; ``general`` gives constants for (target, low, high) if no affine form does."""
         sources = [self._map(index) for index in operator.inputs[:count]]
         target = self._add_map(operator, operator.outputs[0])
         low, high = self._clamp(operator, function, self._file.tensors[operator.outputs[0]])
-        affine = rescale.find_affine(
-            reference,
-            tuple(source.scale / target.scale for source in sources),
-            tuple(source.zero for source in sources),
-            _BITS,
-            target.zero,
-            low,
-            high,
-            f"{operator}",
-        )
+        factors: tuple[int, ...] = ()
+        factor_bits = 0
+        rounded: RoundedSum | None = None
+        try:
+            form: rescale.Affine | RoundedForm = rescale.find_affine(
+                reference,
+                tuple(source.scale / target.scale for source in sources),
+                tuple(source.zero for source in sources),
+                _BITS,
+                target.zero,
+                low,
+                high,
+                f"{operator}",
+            )
+            factors, factor_bits = form.factors, form.factor_bits
+        except rescale.NoExactRescaleError:
+            if general is None:
+                raise
+            form = general(target, low, high)
+            rounded = form.rounded
         self._layers.append(
             Elementwise(
                 name=self._layer_name(kind),
                 inputs=tuple(source.name for source in sources),
                 output=target.name,
                 op=kind,
-                factors=affine.factors,
-                factor_bits=affine.factor_bits,
-                sign_addend=affine.sign_addend,
-                addend_positive=affine.addend_positive,
-                addend_negative=affine.addend_negative,
-                shift=affine.shift,
+                factors=factors,
+                factor_bits=factor_bits,
+                sign_addend=form.sign_addend,
+                addend_positive=form.addend_positive,
+                addend_negative=form.addend_negative,
+                shift=form.shift,
                 low=low,
                 high=high,
+                rounded=rounded,
             )
         )
 
@@ -625,21 +661,29 @@ class _Importer:
             )
         twice_largest = 2.0 * max(source.scale for source in sources)
         factors = [rescale.quantize_multiplier(source.scale / twice_largest) for source in sources]
-        result = rescale.quantize_multiplier(twice_largest / ((1 << _ADD_LEFT_SHIFT) * target.scale))
+        slope = twice_largest / ((1 << _ADD_LEFT_SHIFT) * target.scale)
+        result = rescale.quantize_multiplier(slope)
         zeros = [source.zero_point + _OFFSET for source in sources]
 
-        def reference(operands: list[Integers]) -> Integers:
-            total = np.zeros_like(operands[0])
-            for operand, zero, (mantissa, exponent) in zip(operands, zeros, factors, strict=True):
-                raised = (operand - zero) << _ADD_LEFT_SHIFT
-                total = total + rescale.twice_rounded(
-                    raised, np.array(mantissa, dtype=np.int64), np.array(exponent, dtype=np.int64)
-                )
+        def scaled(operand: Integers, index: int) -> Integers:
+            mantissa, exponent = factors[index]
+            raised = (operand - zeros[index]) << _ADD_LEFT_SHIFT
+            return rescale.twice_rounded(raised, np.array(mantissa, dtype=np.int64), np.array(exponent, dtype=np.int64))
+
+        def of_sum(total: Integers) -> Integers:
             return rescale.twice_rounded(
                 total, np.array(result[0], dtype=np.int64), np.array(result[1], dtype=np.int64)
             )
 
-        self._elementwise(operator, "add", operator.options["FusedActivationFunction"], reference, 2)
+        def reference(operands: list[Integers]) -> Integers:
+            return of_sum(scaled(operands[0], 0) + scaled(operands[1], 1))
+
+        def general(target_map: FeatureMap, low: int, high: int) -> RoundedForm:
+            every = np.arange(_LARGEST + 1, dtype=np.int64)
+            steps, pair = (scaled(every, 0), scaled(every, 1)), (zeros[0], zeros[1])
+            return find_rounded(steps, of_sum, slope, pair, target_map.zero, low, high, f"{operator}")
+
+        self._elementwise(operator, "add", operator.options["FusedActivationFunction"], reference, 2, general)
 
     def _rescaled(self, operator: _Operator, kind: str, function: int) -> None:
         """One operand that changes its scale: RELU and its kin, QUANTIZE from int8 to int8."""

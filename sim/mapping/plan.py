@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -116,8 +117,11 @@ def feeder(plan: LayerPlan, layer: Layer, alphabet: Alphabet = PLAIN) -> Feeder:
     raise TypeError(f"layer {layer.name!r} must be of kind {shape.kind!r}, as its plan, not {type(layer).__name__}")
 
 
-def reorder(layer: Reorder, shape: LayerShape, stored: Symbols, alphabet: Alphabet = PLAIN) -> Symbols:
-    """Pad a map (height, width, channels, bits) with a constant and reshape it row-major to the output's size."""
+def reorder(layer: Reorder, shape: LayerShape, operands: Sequence[Symbols], alphabet: Alphabet = PLAIN) -> Symbols:
+    """Choose channels of maps (height, width, channels, bits), pad with a constant, reshape to the output's size."""
+    stored = operands[0]
+    if layer.channels:
+        stored = np.concatenate(operands, axis=2)[:, :, list(layer.channels)]
     bits = stored.shape[-1]
     size = tuple(sum(sides) + length for sides, length in zip(layer.padding, stored.shape, strict=False))
     constant = alphabet.encode(to_bits(np.array(layer.pad_value, np.int64), bits))

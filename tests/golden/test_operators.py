@@ -107,10 +107,10 @@ def test_reorder_pads_then_reshapes() -> None:
     stored = np.arange(12, dtype=np.int64).reshape(2, 3, 2)
     pad = Reorder("pad1", ("a",), "b", "pad", ((1, 0), (0, 2), (1, 1)), 9)
     assert np.array_equal(
-        operators.reorder(pad, stored, (3, 5, 4)), np.pad(stored, ((1, 0), (0, 2), (1, 1)), constant_values=9)
+        operators.reorder(pad, [stored], (3, 5, 4)), np.pad(stored, ((1, 0), (0, 2), (1, 1)), constant_values=9)
     )
     flat = Reorder("reshape1", ("a",), "b", "reshape", NO_PADDING, 0)
-    assert operators.reorder(flat, stored, (1, 1, 12)).reshape(-1).tolist() == list(range(12))
+    assert operators.reorder(flat, [stored], (1, 1, 12)).reshape(-1).tolist() == list(range(12))
 
 
 @pytest.mark.parametrize("shift", [1, 30, 55, 62])
