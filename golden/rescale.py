@@ -71,9 +71,10 @@ def twice_rounded(values: Integers, mantissa: Integers, exponent: Integers) -> I
 
 
 def once_rounded(values: Integers, mantissa: Integers, exponent: Integers) -> Integers:
-    """x * mantissa * 2**(exponent - 31), rounded once, half up; the arrays broadcast."""
+    """x * mantissa * 2**(exponent - 31), rounded once, half away from zero; the arrays broadcast."""
     shift = 31 - exponent
-    return (values * mantissa + (np.array(1, dtype=np.int64) << (shift - 1))) >> shift
+    products = values * mantissa
+    return (products + (np.array(1, dtype=np.int64) << (shift - 1)) - (products < 0)) >> shift
 
 
 def half_away(values: Integers, divisor: Integers) -> Integers:
@@ -345,7 +346,31 @@ def find_rescale(
         return clamp(reference(accumulators) + (zero - low), 0, high)
 
     points = _critical_points(clamped, minimum, maximum, high)
-    conditions = _Conditions(points, clamped(points), high, 2 * (zero - low) + 1)
+    return find_rescale_at(points, clamped(points), slopes, bias, zero, low, high, name)
+
+
+def find_rescale_at(
+    points: Integers,
+    outputs: Integers,
+    slopes: NDArray[np.float64],
+    bias: Integers,
+    zero: int,
+    low: int,
+    high: int,
+    name: str = "layer",
+) -> Rescale:
+    """The smallest constants with which the formula equals given outputs at given accumulators.
+
+    Parameters
+    ----------
+    points : accumulators, (channels, points); each channel's ends, and both sides of every step, prove all between.
+    outputs : outputs there, 0..``high``.
+    slopes, bias, zero, low, high, name : as in :func:`find_rescale`.
+
+    Raises :class:`NoExactRescaleError` when no constants are found up to a shift of 62.
+    """
+    conditions = _Conditions(points, outputs, high, 2 * (zero - low) + 1)
+    minimum, maximum = points.min(axis=1), points.max(axis=1)
     steepest = max(float(np.max(slopes)), 2.0**-MAXIMUM_SHIFT)
     one, two = (_smallest_shift(prepare(conditions), steepest) for prepare in (_one_sided, _two_sided))
     if one is not None and (two is None or one.multiplier_bits <= two.multiplier_bits + _TWO_SIDED_BITS):

@@ -511,18 +511,12 @@ class _Importer:
             self._maps[flat.name] = flat
             self._reorder("reshape", source, flat)
             source = flat
-        if len(set(scales.tolist())) == 1 and self._constant(operator, 1, "the weights").scales.size == 1:
-            # The reference multiplies the two scales of a per-tensor layer in float32.
-            product = float(np.float32(source_tensor.scale) * np.float32(scales[0]))
-            multipliers = [product / float(target_tensor.scale)] * raw.shape[0]
-        else:
-            multipliers = [float(source_tensor.scale) * float(scale) / float(target_tensor.scale) for scale in scales]
         self._weighted(
             operator,
             self._layer_name("fc"),
             raw.reshape(raw.shape[0], 1, 1, elements),
             scales,
-            multipliers,
+            [float(source_tensor.scale) * float(scale) / float(target_tensor.scale) for scale in scales],
             rescale.once_rounded,
             op="fully_connected",
             stride=(1, 1),
@@ -690,7 +684,10 @@ class _Importer:
         (source,), target = self._operands(operator, 1)
         if source.shape != target.shape:
             raise self._refuse(f"{operator}: output shape must be {list(source.shape)}, is {list(target.shape)}")
-        mantissa, exponent = rescale.quantize_multiplier(source.scale / target.scale)
+        ratio = source.scale / target.scale
+        if operator.code in _RECTIFIERS:  # whose kernels divide in float32, unlike QUANTIZE
+            ratio = float(np.float32(source.scale) / np.float32(target.scale))
+        mantissa, exponent = rescale.quantize_multiplier(ratio)
         zero = source.zero_point + _OFFSET
 
         def reference(operands: list[Integers]) -> Integers:

@@ -13,6 +13,7 @@ from hw.isa import LoadKind, Opcode, Owner
 from sim.mapping.bits import Alphabet, Symbols
 from sim.mapping.builder import Builder, JobPlan, Source, equal_parts, row_pieces
 from sim.mapping.errors import MappingError
+from sim.mapping.rounded_sum import RoundedFields, emit_rounded_sum, rounded_fields
 from sim.mapping.shapes import ElementwiseShape, LayerShape
 
 __all__ = [
@@ -122,7 +123,7 @@ def elementwise_jobs(shape: ElementwiseShape, config: TileConfig, layer: Element
     MappingError
         If the tile has too few columns or a field would be wider than an instruction can name.
     """
-    fields = _fields(shape)
+    fields = _fields(shape) if shape.rounded is None else rounded_fields(shape, shape.rounded)
     if fields.end > config.columns:
         raise MappingError(
             f"layer {shape.name!r} needs columns of at least {fields.end}, config {config.name} has {config.columns}"
@@ -135,12 +136,8 @@ def elementwise_jobs(shape: ElementwiseShape, config: TileConfig, layer: Element
     return tuple(_job(shape, fields, batch, config, layer) for batch in element_batches(shape, config))
 
 
-def _job(
-    shape: ElementwiseShape, fields: _Fields, batch: ElementBatch, config: TileConfig, layer: Elementwise | None
-) -> JobPlan:
-    builder = Builder(config)
-    for index, (column, bits) in enumerate(zip(fields.operands, shape.activation_bits, strict=True)):
-        load_operand(builder, column, bits, index, batch)
+def _emit_products(builder: Builder, shape: ElementwiseShape, fields: _Fields, layer: Elementwise | None) -> None:
+    """Write the sum of the products of the loaded operands to the total; joins all port operations."""
     width, total, scratch = shape.sum_bits, fields.sum, fields.scratch
     for index, (column, bits) in enumerate(zip(fields.operands, shape.activation_bits, strict=True)):
         product_bits = shape.factor_bits + bits
@@ -158,6 +155,23 @@ def _job(
         )
         if index:
             builder.emit(Opcode.ADD, a=product, a_width=product_bits, b=total, b_width=width, d=scratch, d_width=1)
+
+
+def _job(
+    shape: ElementwiseShape,
+    fields: _Fields | RoundedFields,
+    batch: ElementBatch,
+    config: TileConfig,
+    layer: Elementwise | None,
+) -> JobPlan:
+    builder = Builder(config)
+    for index, (column, bits) in enumerate(zip(fields.operands, shape.activation_bits, strict=True)):
+        load_operand(builder, column, bits, index, batch)
+    if isinstance(fields, RoundedFields):
+        emit_rounded_sum(builder, shape, fields, None if layer is None else layer.rounded_sum)
+    else:
+        _emit_products(builder, shape, fields, layer)
+    width, total, scratch = shape.sum_bits, fields.sum, fields.scratch
     builder.owner = Owner.REQUANTIZE
     positive, negative, sign = (
         (0, 0, 0) if layer is None else (layer.addend_positive, layer.addend_negative, layer.sign_addend)

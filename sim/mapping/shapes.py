@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from golden.graph import AveragePool, Conv, Elementwise, FeatureMap, Graph, Layer, MaxPool, Reorder, Rescale
+from golden.graph import AveragePool, Conv, Elementwise, FeatureMap, Graph, Layer, MaxPool, Reorder, Rescale, RoundedSum
 
 __all__ = [
     "AveragePoolShape", "ConvShape", "ElementwiseShape", "LayerShape", "MaxPoolShape", "ReorderShape",
-    "RequantizeShape", "layer_shape", "shape_from_dict",
+    "RequantizeShape", "RoundedSumShape", "layer_shape", "shape_from_dict",
 ]  # fmt: skip
 
 Size = tuple[int, int, int]
@@ -152,13 +152,38 @@ class MaxPoolShape(LayerShape):
 
 
 @dataclass(frozen=True)
+class RoundedSumShape:
+    """Widths and common constants of a :class:`~golden.graph.RoundedSum`.
+
+    Parameters
+    ----------
+    operand, factor_bits, shift, raised : as there.
+    product_bits : width of the unsigned product with either addend.
+    constant_bits : two's complement width of the constants that are added to it.
+    sum_bits : width of the unsigned sum before it is multiplied.
+    two_sided : the addend depends on the operand.
+    """
+
+    operand: int
+    factor_bits: int
+    shift: int
+    raised: int
+    product_bits: int
+    constant_bits: int
+    sum_bits: int
+    two_sided: bool
+
+
+@dataclass(frozen=True)
 class ElementwiseShape(LayerShape):
     """One or two operands, element by element; fields as in :class:`~golden.graph.Elementwise`.
 
     Parameters
     ----------
+    factor_bits : width of the factors; of the sum's multiplier with ``rounded``.
     sum_bits : two's complement width of every sum that counts: with ``sign_addend`` and with either addend.
     constant_bits : two's complement width of the constants that are added.
+    rounded : how the operands are added when one of them is rounded first.
     """
 
     kind: ClassVar[str] = "elementwise"
@@ -170,6 +195,7 @@ class ElementwiseShape(LayerShape):
     shift: int
     low: int
     high: int
+    rounded: RoundedSumShape | None = None
 
 
 @dataclass(frozen=True)
@@ -253,6 +279,8 @@ def shape_from_dict(fields: Mapping[str, Any]) -> LayerShape:
     try:
         if "requantize" in values:
             values["requantize"] = RequantizeShape(**values["requantize"])
+        if values.get("rounded") is not None:
+            values["rounded"] = RoundedSumShape(**values["rounded"])
         return _KINDS[kind](**values)
     except TypeError as error:
         raise ValueError(f"fields of a layer of kind {kind} do not fit: {error}") from error
@@ -319,8 +347,15 @@ def _requantize_shape(rescale: Rescale, target: FeatureMap) -> RequantizeShape:
 
 
 def _elementwise_shape(layer: Elementwise, common: dict[str, Any]) -> ElementwiseShape:
-    pairs = zip(layer.factors, common["activation_bits"], strict=True)
-    largest = sum(factor * ((1 << bits) - 1) for factor, bits in pairs)
+    bits: tuple[int, ...] = common["activation_bits"]
+    if layer.rounded_sum is None:
+        rounded, factor_bits = None, layer.factor_bits
+        largest = sum(factor * ((1 << width) - 1) for factor, width in zip(layer.factors, bits, strict=True))
+        products = factor_bits + max(bits)
+    else:
+        rounded, factor_bits = _rounded_shape(layer.rounded_sum, bits), layer.rounded_sum.multiplier_bits
+        largest = layer.rounded_sum.multiplier * ((1 << rounded.sum_bits) - 1)
+        products = factor_bits + rounded.sum_bits
     addends = [layer.addend_positive, layer.addend_negative]
     constants = [layer.addend_positive]
     if layer.two_sided:
@@ -328,15 +363,31 @@ def _elementwise_shape(layer: Elementwise, common: dict[str, Any]) -> Elementwis
         constants = [
             layer.sign_addend, layer.addend_negative - layer.addend_positive, layer.addend_positive - layer.sign_addend
         ]  # fmt: skip
-    products = max(layer.factor_bits + bits for bits in common["activation_bits"])
     sums = signed_bits(*addends, *(largest + addend for addend in addends))
     return ElementwiseShape(
         **common,
-        factor_bits=layer.factor_bits,
+        factor_bits=factor_bits,
         sum_bits=max(sums, products, layer.shift + 1),
         constant_bits=signed_bits(*constants),
         two_sided=layer.two_sided,
         shift=layer.shift,
         low=layer.low,
         high=layer.high,
+        rounded=rounded,
+    )
+
+
+def _rounded_shape(rounded: RoundedSum, bits: tuple[int, ...]) -> RoundedSumShape:
+    scaled, exact = bits[rounded.operand], bits[1 - rounded.operand]
+    largest = rounded.factor * ((1 << scaled) - 1) + max(rounded.addend, rounded.addend_below)
+    constants = [rounded.addend_below, rounded.addend - rounded.addend_below]
+    return RoundedSumShape(
+        operand=rounded.operand,
+        factor_bits=rounded.factor_bits,
+        shift=rounded.shift,
+        raised=rounded.raised,
+        product_bits=max(largest.bit_length(), rounded.factor_bits + scaled, rounded.shift + 1),
+        constant_bits=signed_bits(*constants),
+        sum_bits=((largest >> rounded.shift) + (((1 << exact) - 1) << rounded.raised)).bit_length(),
+        two_sided=rounded.two_sided,
     )

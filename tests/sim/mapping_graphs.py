@@ -17,10 +17,21 @@ from golden.graph import (
     MaxPool,
     Reorder,
     Rescale,
+    RoundedSum,
 )
 from golden.rescale import accumulator_bits, reachable
 
-KINDS = ("conv2d", "depthwise", "fully_connected", "average_pool", "max_pool", "elementwise", "pad", "reshape")
+KINDS = (
+    "conv2d",
+    "depthwise",
+    "fully_connected",
+    "average_pool",
+    "max_pool",
+    "elementwise",
+    "pad",
+    "reshape",
+    "rounded",
+)
 
 Random = np.random.Generator
 
@@ -111,6 +122,8 @@ def random_graph(rng: Random, kind: str, bits: int | None = None) -> Graph:
         output = (*window.output, size[2])
     elif kind == "elementwise":
         layer, output = random_elementwise(rng, source, target_bits), size
+    elif kind == "rounded":
+        layer, output = random_rounded(rng, source, target_bits), size
     elif kind == "pad":
         sides = [(whole(rng, 0, 2), whole(rng, 0, 2)) for _ in range(3)]
         target_bits = source.bits
@@ -213,4 +226,43 @@ def random_elementwise(rng: Random, source: FeatureMap, bits: int) -> Elementwis
         shift=whole(rng, 0, max(0, min(40, largest.bit_length() - bits + 2))),
         low=whole(rng, 0, (1 << bits) - 1 - high),
         high=high,
+    )
+
+
+def random_rounded(rng: Random, source: FeatureMap, bits: int) -> Elementwise:
+    width, multiplier_bits, shift = whole(rng, 1, 16), whole(rng, 1, 16), whole(rng, 0, 12)
+    below = whole(rng, 0, (1 << shift) - 1)
+    addend = below if rng.random() < 0.4 else whole(rng, 0, (1 << (shift + 2)) - 1)
+    rounded = RoundedSum(
+        operand=whole(rng, 0, 1),
+        factor=whole(rng, 0, (1 << width) - 1),
+        factor_bits=width,
+        addend=addend,
+        addend_below=below,
+        threshold=whole(rng, 1, (1 << source.bits) - 1),
+        shift=shift,
+        raised=whole(rng, 0, 12),
+        multiplier=whole(rng, 0, (1 << multiplier_bits) - 1),
+        multiplier_bits=multiplier_bits,
+    )
+    scaled = (rounded.factor << source.bits >> shift) + (1 << (source.bits + rounded.raised))
+    largest = rounded.multiplier * scaled
+    addends = [whole(rng, -largest - 5, largest + 5) for _ in range(3)]
+    if rng.random() < 0.5:
+        addends[2] = addends[1]
+    high = whole(rng, 0, (1 << bits) - 1)
+    return Elementwise(
+        name="rounded",
+        inputs=("in", "in"),
+        output="out",
+        op="add",
+        factors=(),
+        factor_bits=0,
+        sign_addend=addends[0],
+        addend_positive=addends[1],
+        addend_negative=addends[2],
+        shift=max(0, largest.bit_length() - bits + whole(rng, -2, 2)),
+        low=whole(rng, 0, (1 << bits) - 1 - high),
+        high=high,
+        rounded=rounded,
     )

@@ -266,7 +266,7 @@ def least_columns(graph: Graph, config: TileConfig) -> int:
     return 0
 
 
-@pytest.mark.parametrize("kind", ["conv2d", "depthwise", "average_pool", "max_pool", "elementwise"])
+@pytest.mark.parametrize("kind", ["conv2d", "depthwise", "average_pool", "max_pool", "elementwise", "rounded"])
 def test_an_error_names_columns_that_would_do(kind: str) -> None:
     config = TileConfig(name="few", taps=9, outputs=8, columns=8, plane_bits=72, activity=False)
     graph = random_graph(np.random.default_rng(11), kind, 5)

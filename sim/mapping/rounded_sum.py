@@ -1,0 +1,110 @@
+"""The sum of an ADD that rounds one operand first (:class:`~golden.graph.RoundedSum`) as instructions.
+
+Columns, from the bottom up: two scratch columns, the total, the sum.  The rounded operand's product ends where the sum
+ends, its fraction and the operands lie in the columns of the total, which is written when they have been used up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from golden.graph import RoundedSum
+from hw.isa import Opcode
+from sim.mapping.builder import Builder
+from sim.mapping.shapes import ElementwiseShape, RoundedSumShape
+
+__all__ = ["RoundedFields", "emit_rounded_sum", "rounded_fields"]
+
+_SCRATCH = 2
+
+
+@dataclass(frozen=True)
+class RoundedFields:
+    """First columns: operands, the product, the sum before it is multiplied, the total and two scratch columns.
+
+    ``end`` is the column behind the last.
+    """
+
+    operands: tuple[int, ...]
+    product: int
+    addition: int
+    sum: int
+    scratch: int
+    end: int
+
+
+def _product_columns(rounded: RoundedSumShape) -> int:
+    """The product and the sum that grows out of it."""
+    return max(rounded.product_bits, rounded.shift + rounded.sum_bits)
+
+
+def rounded_fields(shape: ElementwiseShape, rounded: RoundedSumShape) -> RoundedFields:
+    """Where the fields lie."""
+    inputs = sum(shape.activation_bits)
+    total = max(shape.sum_bits, shape.shift + shape.output_bits)
+    addition = max(_SCRATCH + total, _SCRATCH + inputs + rounded.shift)
+    product = addition - rounded.shift
+    first = product - inputs
+    operands = (first, first + shape.activation_bits[0])
+    return RoundedFields(operands, product, addition, _SCRATCH, 0, product + _product_columns(rounded))
+
+
+def emit_rounded_sum(
+    builder: Builder, shape: ElementwiseShape, fields: RoundedFields, constants: RoundedSum | None
+) -> None:
+    """Write the multiplied sum of the loaded operands to the total; joins all port operations.
+
+    Without ``constants`` all immediate ones are 0.
+    """
+    rounded = shape.rounded
+    assert rounded is not None
+    factor, below, step, threshold, multiplier = (
+        (0, 0, 0, 0, 0)
+        if constants is None
+        else (
+            constants.factor,
+            constants.addend_below,
+            constants.addend - constants.addend_below,
+            constants.threshold,
+            constants.multiplier,
+        )
+    )
+    scaled, exact = fields.operands[rounded.operand], fields.operands[1 - rounded.operand]
+    scaled_bits, exact_bits = shape.activation_bits[rounded.operand], shape.activation_bits[1 - rounded.operand]
+    builder.fill(fields.product, _product_columns(rounded))
+    builder.sync()
+    builder.emit(
+        Opcode.MULC,
+        a_width=rounded.factor_bits,
+        b=scaled,
+        b_width=scaled_bits,
+        d=fields.product,
+        d_width=rounded.factor_bits + scaled_bits,
+        constant=factor,
+    )
+    width, carry = rounded.product_bits, fields.scratch
+    builder.add_constant(fields.product, width, below, rounded.constant_bits, carry)
+    if rounded.two_sided:
+        # u - threshold carries out where u is not below the threshold (which is not 0); u is no longer needed.
+        flag = fields.scratch + 1
+        builder.emit(Opcode.ADDC, b=scaled, b_width=scaled_bits, d=flag, d_width=1, constant=-threshold)
+        builder.add_constant(fields.product, width, step, rounded.constant_bits, carry, predicate=flag)
+    builder.emit(
+        Opcode.ADD,
+        a=exact,
+        a_width=exact_bits,
+        b=fields.addition + rounded.raised,
+        b_width=rounded.sum_bits - rounded.raised,
+        d=carry,
+        d_width=1,
+    )
+    builder.fill(fields.sum, shape.sum_bits)
+    builder.emit(
+        Opcode.MULC,
+        a_width=shape.factor_bits,
+        b=fields.addition,
+        b_width=rounded.sum_bits,
+        d=fields.sum,
+        d_width=shape.factor_bits + rounded.sum_bits,
+        constant=multiplier,
+    )
