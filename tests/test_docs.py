@@ -1,0 +1,206 @@
+"""What the documents say is so: commands exist, links lead somewhere, figures are those of the code."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from golden import operators, widths
+from golden.graph import Graph
+from golden.laws import LAWS, PORT_OPERATIONS, port_steps
+from hw.config import CONFIGS
+from hw.isa import OPERATIONS, Instruction, LoadKind, Opcode
+from sim.cli import make_parser
+from sim.host import Network
+from sim.laws_page import PORT_STEPS, laws_page
+from sim.models import data_file, load_model
+from sim.options import ENGINES, MODES
+from sim.pictures import load_inputs
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+LABEL = re.compile(r"_(\d)\.png$")
+
+
+def table(name: str) -> list[list[str]]:
+    """The cells of the README's table after the comment of that name, without its heading."""
+    found = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- end -->", README, re.DOTALL)
+    assert found is not None, f"README has no table {name!r}"
+    rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in found[1].splitlines()]
+    return rows[2:]
+
+
+def number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+@pytest.fixture(scope="module")
+def resnet8() -> Graph:
+    return load_model("resnet8")
+
+
+def cycles_by_owner(graph: Graph, config: str) -> dict[str, int]:
+    """Cycles by owner as ``--engine model`` counts them."""
+    owners: dict[str, int] = {}
+    for law in Network(graph, CONFIGS[config]).laws:
+        for name, value in law.items():
+            if name.startswith("cycles."):
+                owners[name.removeprefix("cycles.")] = owners.get(name.removeprefix("cycles."), 0) + value
+    return owners
+
+
+def commands() -> list[str]:
+    """Every ``bfimna`` command line of the documents."""
+    lines: list[str] = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+        lines += [line for block in blocks for line in block.splitlines() if line.startswith("bfimna ")]
+        lines += [" ".join(span.split()) for span in re.findall(r"`(bfimna [^`]+)`", text)]
+    return sorted(set(lines))
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(commands()) > 10
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands_parse(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["4" if word == "N" else word for word in shlex.split(line, comments=True)[1:]]
+    if len(words) == 1 and words[0] != "info":
+        with pytest.raises(SystemExit, match="0"):
+            make_parser().parse_args([*words, "--help"])
+    else:
+        make_parser().parse_args(words)
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)) <= targets, page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if not target.startswith("https://"):
+            assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_named_files_exist(page: Path) -> None:
+    """Paths in backticks that begin with a folder of ours."""
+    text = page.read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:hw|golden|sim|tests|scripts|docs)/[\w./-]*)`", text):
+        assert (ROOT / path).exists(), path
+
+
+def test_laws_page_is_fresh() -> None:
+    page = (ROOT / "docs" / "laws.md").read_text(encoding="utf-8")
+    assert page == laws_page(), "run: python scripts/laws_page.py"
+
+
+def test_readme_has_the_laws() -> None:
+    rows = table("laws")
+    assert len(rows) > 5
+    for names, formula in rows:
+        for name in names.partition(" (")[0].split(", "):
+            assert LAWS[Opcode[name]].body == formula, name
+
+
+def test_laws_page_has_the_port_steps() -> None:
+    config = CONFIGS["small"]
+    assert set(PORT_STEPS) == PORT_OPERATIONS
+    for opcode, formula in PORT_STEPS.items():
+        op = Instruction(opcode, a_width=3, d_width=5, kind=LoadKind.PLANES)
+        text = formula.replace("ceil(n/P)", str(-(-config.rows // config.plane_bits)))
+        factors = [{"A": 3, "D": 5}.get(factor) or int(factor) for factor in text.split(" * ")]
+        assert port_steps(op, config) == np.prod(factors)
+
+
+def test_readme_has_the_configs() -> None:
+    wanted = [
+        [c.name, f"{c.rows:,}", f"{c.taps:,}", f"{c.outputs:,}", f"{c.columns:,}", f"{c.plane_bits:,}", c.array]
+        for c in CONFIGS.values()
+    ]
+    assert table("configs") == wanted
+
+
+def test_readme_has_the_engines() -> None:
+    for engine in ENGINES:
+        assert f"| `{engine}` |" in README
+
+
+@pytest.mark.parametrize("config", ["cap", "cap64"])
+def test_cycles_of_resnet8(resnet8: Graph, config: str) -> None:
+    owners = cycles_by_owner(resnet8, config)
+    total = sum(owners.values())
+    assert f"| {total:,} <!-- cycles {config} --> |" in README
+    row = next(row for row in table("owners") if row[0] == config)
+    names = ("load", "compute", "reduce", "requantize", "store", "stall")
+    assert [number(cell) for cell in row[1:]] == [*(owners[name] for name in names), total]
+
+
+def test_excerpt_of_the_demo(resnet8: Graph) -> None:
+    network = Network(resnet8, CONFIGS["cap"])
+    cycles = {plan.shape.name: sum(v for k, v in plan.law.items() if k.startswith("cycles.")) for plan in network.plans}
+    cycles["total"] = sum(cycles.values())
+    found = re.findall(r"^  (\w+) .*?([\d,]+) +([\d,]+) +(?:\d+% +)?yes$", README, re.MULTILINE)
+    assert [name for name, _, _ in found] == ["conv1", "conv2", "total"]
+    for name, counted, law in found:
+        assert number(counted) == number(law) == cycles[name]
+
+
+@pytest.mark.parametrize("row", table("bits"), ids=lambda row: row[0])
+def test_bits(resnet8: Graph, row: list[str]) -> None:
+    bits, right, *cycles = (number(cell) for cell in row)
+    graph = widths.apply(resnet8, bits)
+    for config, wanted in zip(("cap", "cap64"), cycles, strict=True):
+        assert sum(cycles_by_owner(graph, config).values()) == wanted
+    source = resnet8.maps[resnet8.input]
+    files = sorted(str(file) for file in data_file("cifar10").glob("*.png"))
+    assert len(files) == 10
+    hits = 0
+    for file, given in zip(files, load_inputs(files, source), strict=True):
+        stored = widths.resample(given.values.astype(np.int64) - source.minimum, source, bits)
+        label = LABEL.search(file)
+        assert label is not None
+        hits += int(np.argmax(operators.run(graph, stored)[graph.output])) == int(label[1])
+    assert hits == right
+
+
+def test_pages_are_readable() -> None:
+    """Lines fit a screen, outside of tables; nothing about the machine that they were written on."""
+    for page in PAGES:
+        if page.name == "isa.md":
+            continue
+        for line in page.read_text(encoding="utf-8").splitlines():
+            assert len(line) <= 120 or line.startswith("|"), (page.name, line)
+            assert not re.search(r"/(?:tmp|root|home|work)/", line), (page.name, line)
+
+
+def test_limits_that_the_readme_states(resnet8: Graph) -> None:
+    assert MODES == ("auto", "count")
+    for opcode in (Opcode.REDUCE, Opcode.VERTICAL_COMPARE, Opcode.COMPARE, Opcode.WRITE, Opcode.COUNT):
+        assert opcode not in OPERATIONS
+    for name in ("tiny", "cap16"):
+        with pytest.raises(ValueError, match="needs columns of at least"):
+            Network(resnet8, CONFIGS[name])
+    assert not any(CONFIGS[name].activity for name in ("cap", "cap64", "cap16"))
+
+
+def test_digits_of_the_mapping_page() -> None:
+    """The ranges of maps in the table of ``docs/mapping.md`` are those of the rule."""
+    text = (ROOT / "docs" / "mapping.md").read_text(encoding="utf-8")
+    assert "| C | 3/8 | 1/2 | 3/4 | 1 |" in text
+    parts = [widths._part(bits) for bits in (1, 4, 5, 6, 7, 8, 16)]
+    assert parts == [*[Fraction(3, 8)] * 2, *[Fraction(1, 2)] * 2, Fraction(3, 4), Fraction(1), Fraction(1)]
