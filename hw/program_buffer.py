@@ -32,7 +32,7 @@ class ProgramBuffer(Component):
     loop, loop_end : with ``advance``: it was a LOOP or an END.
     instruction, available : the instruction at the program counter.
     ended : the program counter is past the last instruction.
-    overflow : the next instruction cannot arrive: the loop body is longer than the buffer.
+    overflow : the shown instruction is beyond what a loop body may hold, ``program_depth - 1`` instructions.
     counter : address of the shown instruction.
     in_loop, loops_full : whether a loop is open, and whether no further one may be opened.
     """
@@ -96,7 +96,7 @@ class ProgramBuffer(Component):
         taken = Signal()
         m.d.comb += [
             needed.eq(Mux(self.in_loop, starts[0], self.counter)),
-            full.eq(received - needed >= config.program_depth - 1),
+            full.eq(received - needed >= config.program_depth),
             taken.eq(~self.idle & self.program.valid & self.program.ready),
             self.program.ready.eq(self.idle | ((received != length) & ~full)),
             write.addr.eq(received),
@@ -108,9 +108,10 @@ class ProgramBuffer(Component):
         m.d.comb += [
             read.addr.eq(self.counter),
             self.instruction.eq(read.data),
-            self.available.eq(received > self.counter),
+            self.available.eq((received > self.counter) & ~self.overflow),
             self.ended.eq(self.counter == length),
-            self.overflow.eq(full & (received == self.counter)),
+            # A body leaves one place free for what follows the loop, which would else arrive a cycle late.
+            self.overflow.eq(self.in_loop & (self.counter - starts[0] >= config.program_depth - 1)),
         ]
 
         with m.If(self.start):

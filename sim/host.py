@@ -21,13 +21,15 @@ from golden.engine import Engine, Job, TileError
 from golden.graph import Graph, Integers, Layer, Reorder
 from golden.laws import LawEngine
 from golden.rescale import NoExactRescaleError
-from hw.config import TileConfig
+from hw.config import MAXIMUM_COLUMNS, TileConfig
 from hw.isa import ErrorCode
 from sim.errors import UserError
-from sim.mapping import LayerPlan, layer_shape, plan_layer
+from sim.mapping import LayerPlan, LayerShape, MappingError, layer_shape, plan_layer
 from sim.mapping.bits import PLAIN, Alphabet, Symbols, from_bits, to_bits
+from sim.mapping.convolution import conv_layout
 from sim.mapping.feeder import Feeder
 from sim.mapping.plan import MODE, feeder, reorder
+from sim.mapping.shapes import ConvShape
 
 if TYPE_CHECKING:
     from sim.commands.run import RunRequest
@@ -119,8 +121,14 @@ class Network:
         """Map all layers."""
         self.graph, self.config, self.alphabet = graph, config, alphabet
         shapes = [layer_shape(layer, graph) for layer in graph.layers]
+        try:
+            self.plans = [plan_layer(shape, config, layer) for shape, layer in zip(shapes, graph.layers, strict=True)]
+        except MappingError as error:
+            columns = _columns_that_do(shapes, config)
+            if columns is None:
+                raise
+            raise MappingError(f"{error}; {columns} columns would do for the whole network") from error
         self.laws = [plan_layer(shape, config).law for shape in shapes]
-        self.plans = [plan_layer(shape, config, layer) for shape, layer in zip(shapes, graph.layers, strict=True)]
         self._feeders: dict[str, Feeder] = {}
 
     def run_layer(
@@ -159,6 +167,33 @@ class Network:
                 known = targets >= 0
                 output[targets[known]] = result[:, known].T
         return output.reshape(height, width, channels, bits), counters
+
+
+def _columns_that_do(shapes: Sequence[LayerShape], config: TileConfig) -> int | None:
+    """The smallest number of columns with which a tile as *config* holds all layers, None where more do not help."""
+
+    def fits(shape: LayerShape, columns: int) -> bool:
+        tile = config.replace(columns=columns)
+        try:
+            if isinstance(shape, ConvShape):
+                conv_layout(shape, tile)  # without the jobs, of which small tiles need thousands
+            else:
+                plan_layer(shape, tile)
+        except MappingError:
+            return False
+        return True
+
+    least = config.columns
+    for shape in shapes:
+        if fits(shape, least):
+            continue
+        if not fits(shape, MAXIMUM_COLUMNS):
+            return None
+        refused, least = least, MAXIMUM_COLUMNS
+        while least - refused > 1:
+            middle = (refused + least) // 2
+            refused, least = (refused, middle) if fits(shape, middle) else (middle, least)
+    return least
 
 
 def run_graph(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.resources
 from pathlib import Path
 
 from golden.graph import Graph
 from sim.errors import UserError
+from sim.options import nearest
 
-__all__ = ["MODELS", "data_file", "load_model"]
+__all__ = ["CLASSES", "MODELS", "data_file", "load_model"]
 
 MODELS = {"resnet8": "resnet8_int8.tflite"}
 """Built-in networks: name and file in the package's data."""
@@ -37,7 +39,11 @@ def load_model(name_or_file: str) -> Graph:
     from sim.importers import tflite
 
     if name_or_file in MODELS:
-        return tflite.load(data_file(MODELS[name_or_file]), name_or_file)
+        graph = tflite.load(data_file(MODELS[name_or_file]), name_or_file)
+        return dataclasses.replace(graph, classes=CLASSES.get(name_or_file, ()))
     if Path(name_or_file).suffix.lower() != ".tflite":
-        raise UserError(f"model must be one of {', '.join(MODELS)} or a .tflite file, not {name_or_file!r}")
+        raise UserError(
+            f"model must be one of {', '.join(MODELS)} or a .tflite file, not {name_or_file!r}"
+            f"{nearest(name_or_file, MODELS)}"
+        )
     return tflite.load(name_or_file)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from sim.tools import SIMULATORS
 
-__all__ = ["ENGINES", "MAXIMUM_BITS", "MODES", "add_common", "one_of", "parse_bits", "whole_number"]
+__all__ = ["ENGINES", "MAXIMUM_BITS", "MODES", "add_common", "nearest", "one_of", "parse_bits", "whole_number"]
 
 ENGINES = ("rtl", "golden", "model", "integer")
 """What can run a network: simulated Verilog, the bit-level tile, the cycle laws, the integer operators."""
@@ -20,12 +21,28 @@ MAXIMUM_BITS = 16
 """The widest operand that ``--bits`` takes."""
 
 
+ENGINE_HELP = """\
+engines:
+  rtl      the tile's Verilog in a simulator: what the hardware does, cycle by cycle (the default)
+  golden   the tile as a bit-level model: the same cells and cycles, faster
+  model    the cycle laws alone: cycles of every layer from shapes and config, no data
+  integer  the integer operators that all others are compared with: classes, no cycles
+"""
+"""What the engines are, for the help of commands."""
+
+
+def nearest(given: str, names: Iterable[str]) -> str:
+    """Return a hint at the name that *given* may have meant, ``"; the nearest is 'rtl'"``, or nothing."""
+    found = difflib.get_close_matches(given, list(names), n=1)
+    return f"; the nearest is {found[0]!r}" if found else ""
+
+
 def one_of(*names: str) -> Callable[[str], str]:
     """Return a type for argparse that takes one of *names*."""
 
     def take(text: str) -> str:
         if text not in names:
-            raise argparse.ArgumentTypeError(f"must be one of {', '.join(names)}, not {text!r}")
+            raise argparse.ArgumentTypeError(f"must be one of {', '.join(names)}, not {text!r}{nearest(text, names)}")
         return text
 
     return take
@@ -61,15 +78,21 @@ def parse_bits(text: str) -> int | Path:
     return bits
 
 
-def add_common(parser: argparse.ArgumentParser, *names: str, config: str = "cap", engine: str = "rtl") -> None:
-    """Add the named options to *parser*; *config* and *engine* are the defaults of those two."""
+def add_common(
+    parser: argparse.ArgumentParser,
+    *names: str,
+    config: str = "cap",
+    engine: str = "rtl",
+    simulator: str = SIMULATORS[0],
+) -> None:
+    """Add the named options to *parser*; *config*, *engine* and *simulator* are the defaults of those three."""
     for name in names:
         if name == "config":
             parser.add_argument(
                 "--config",
                 metavar="NAME|FILE",
                 default=config,
-                help="tile: a name that `bfimna info` lists, or a JSON file",
+                help=f"tile: a name that `bfimna info` lists, or a JSON file (default: {config})",
             )
         elif name == "mode":
             parser.add_argument(
@@ -80,7 +103,7 @@ def add_common(parser: argparse.ArgumentParser, *names: str, config: str = "cap"
                 "--bits",
                 metavar="N|FILE",
                 type=parse_bits,
-                help="operand widths: 1 to 16, or a file (default: the model's own)",
+                help="operand widths: 1 to 16, or a JSON file with widths by layer (default: the model's own)",
             )
         elif name == "engine":
             parser.add_argument(
@@ -88,25 +111,33 @@ def add_common(parser: argparse.ArgumentParser, *names: str, config: str = "cap"
                 metavar="ENGINE",
                 type=one_of(*ENGINES),
                 default=engine,
-                help=f"what runs: {', '.join(ENGINES)}",
+                help=f"what runs: {', '.join(ENGINES)} (default: {engine})",
             )
         elif name == "sim":
             parser.add_argument(
                 "--sim",
                 metavar="SIM",
                 type=one_of(*SIMULATORS),
-                default=SIMULATORS[0],
-                help=f"{' or '.join(SIMULATORS)}",
+                default=simulator,
+                help=f"{' or '.join(SIMULATORS)}, for engine rtl (default: {simulator})",
             )
         elif name == "seed":
             parser.add_argument(
-                "--seed", metavar="N", type=whole_number(0, 2**31 - 1), default=1, help="of all random numbers"
+                "--seed",
+                metavar="N",
+                type=whole_number(0, 2**31 - 1),
+                default=1,
+                help="of all random numbers (default: 1)",
             )
         elif name == "json":
             parser.add_argument("--json", metavar="FILE", help="write the result as JSON, '-' for standard output")
         elif name == "jobs":
             parser.add_argument(
-                "--jobs", metavar="N", type=whole_number(1, 1024), default=1, help="simulations that run at once"
+                "--jobs",
+                metavar="N",
+                type=whole_number(1, 1024),
+                default=1,
+                help="inputs that run at once, each in a process of its own (default: 1)",
             )
         else:
             raise ValueError(f"no common option is called {name!r}")

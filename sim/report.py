@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TextIO
 
 from rich import box
@@ -35,6 +37,25 @@ SCHEMA = 1
 """Version of the JSON; raised when a field changes its meaning or goes away."""
 
 PIPE_WIDTH = 140
+
+LAW_TEXT = (
+    "law: the cycles that config, widths and layer shapes alone ask for, computed apart from the run; what is counted, "
+    "stalls apart, must equal it"
+)
+
+PARTS = ("load", "compute", "reduce", "requantize", "store", "stall")
+"""The parts of a layer's cycles, as :class:`Cycles` names them."""
+
+ALWAYS_SHOWN = ("load", "compute", "requantize", "store")
+
+SHORT_NAMES = {
+    "depthwise_conv2d": "dwconv2d",
+    "fully_connected": "dense",
+    "average_pool_2d": "avg_pool",
+    "max_pool_2d": "max_pool",
+    "requantize": "requant",
+}
+"""Names that a table has no room for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +119,24 @@ class LayerReport:
 
 @dataclass(frozen=True, kw_only=True)
 class InputReport:
-    """One input and its result; *label* is the name of class *top1*, if the model has names."""
+    """One input and its result.
+
+    Parameters
+    ----------
+    file : where it came from.
+    top1 : the class with the largest logit, None where nothing was computed.
+    logits : as the model's output holds them, before a softmax.
+    label : name of class *top1*, if the model has names.
+    expected : the class that the file's name ends in (``..._3.png``), for a model with names.
+    expected_label : its name.
+    """
 
     file: str
     top1: int | None
     logits: list[int]
     label: str | None = None
+    expected: int | None = None
+    expected_label: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +188,12 @@ class RunReport:
 
 
 def version() -> str:
-    """Return the version of bfimna, or ``"unknown"`` when it runs without being installed."""
+    """Return the version of bfimna: the checkout's where it runs from one, else that of the installed package."""
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    if project.is_file():
+        found = re.search(r'^name = "bfimna"\nversion = "([^"]+)"$', project.read_text(encoding="utf-8"), re.MULTILINE)
+        if found is not None:
+            return found[1]
     try:
         return importlib.metadata.version("bfimna")
     except importlib.metadata.PackageNotFoundError:
@@ -207,22 +245,25 @@ def differences(report: RunReport) -> list[str]:
     return lines
 
 
-def run_table(report: RunReport) -> Table:
-    """Return the table of layers."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("layer", no_wrap=True)
-    table.add_column("op", no_wrap=True)
-    for heading in ("MACs", "bits", "cycles", "law", "utilisation"):
+def run_table(report: RunReport, *, parts: bool = True) -> Table:
+    """Return the table of layers; if *parts*, with whose the cycles were, as far as that is not always 0."""
+    shown = [name for name in PARTS if name in ALWAYS_SHOWN or any(_part(layer, name) for layer in report.layers)]
+    shown = shown if parts else []
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in ("layer", "op"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("MACs", "bits", "cycles", *(SHORT_NAMES.get(name, name) for name in shown), "law", "used"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("exact", justify="center", no_wrap=True)
     for layer in report.layers:
         weight = "" if layer.bits.weight is None else f"x{layer.bits.weight}"
         table.add_row(
             layer.name,
-            layer.op,
+            SHORT_NAMES.get(layer.op, layer.op),
             f"{layer.macs:,}" if layer.macs else "",
             f"{layer.bits.activation}{weight}",
             f"{layer.cycles.total:,}",
+            *(f"{_part(layer, name):,}" for name in shown),
             f"{layer.cycles.law:,}",
             "" if layer.utilisation is None else f"{layer.utilisation:.0%}",
             _yes_or_no(layer.bit_exact),
@@ -230,32 +271,61 @@ def run_table(report: RunReport) -> Table:
     table.add_section()
     exact = [layer.bit_exact for layer in report.layers if layer.bit_exact is not None]
     table.add_row(
-        "total", "", f"{report.macs:,}", "", f"{report.cycles:,}", f"{report.law:,}", "",
+        "total",
+        "",
+        f"{report.macs:,}",
+        "",
+        f"{report.cycles:,}",
+        *(f"{sum(_part(layer, name) for layer in report.layers):,}" for name in shown),
+        f"{report.law:,}",
+        "",
         _yes_or_no(all(exact) if exact else None),
-    )  # fmt: skip
+    )
     return table
 
 
 def print_run(report: RunReport, stream: TextIO) -> None:
     """Print what a person wants to know of *report*: the engine, the table, the classes, the time, the differences."""
     console = Console(file=stream, highlight=False, markup=False, soft_wrap=False, width=_width(stream))
+
+    def line(text: str) -> None:
+        console.print(text, soft_wrap=True)
+
     engine = f"{report.engine} ({report.simulator})" if report.simulator else report.engine
     config = report.config
-    console.print(
-        f"{report.model} on {engine}, config {config.get('name', report.config_hash)}: {config.get('rows')} rows x "
-        f"{config.get('columns')} columns, P={config.get('plane_bits')}, mode {report.mode}, seed {report.seed}",
-        soft_wrap=True,
+    line(
+        f"{report.model} on {engine}, config {config.get('name', report.config_hash)}: {config.get('rows'):,} rows x "
+        f"{config.get('columns')} columns, P={config.get('plane_bits')}, mode {report.mode}, seed {report.seed}"
     )
-    console.print(run_table(report))
+    several = len(report.inputs) > 1
+    if several:
+        line(f"MACs and cycles are sums over {len(report.inputs)} inputs")
+    if report.cycles or report.law:
+        table = run_table(report)
+        if table.__rich_measure__(console, console.options.update_width(PIPE_WIDTH)).maximum > console.width:
+            table = run_table(report, parts=False)
+        console.print(table)
+        line(LAW_TEXT)
     for one in report.inputs:
-        if one.top1 is None:
-            continue
-        label = f" ({one.label})" if one.label else ""
-        console.print(f"{one.file}: class {one.top1}{label}", soft_wrap=True)
+        if one.top1 is not None:
+            told = "" if one.expected is None else f", its name says {_class(one.expected, one.expected_label)}"
+            line(f"{one.file}: class {_class(one.top1, one.label)}{told}")
+    named = [one for one in report.inputs if one.top1 is not None and one.expected is not None]
+    if several and named:
+        line(f"{sum(one.top1 == one.expected for one in named)} of {len(named)} classes as the files' names say")
     wall = report.wall_s
-    console.print(f"time: {wall.total:.1f} s, of it {wall.build:.1f} s building and {wall.simulate:.1f} s simulating")
-    for line in differences(report):
-        console.print(f"DIFFERENCE {line}", soft_wrap=True)
+    doing = "simulating" if report.engine == "rtl" else "running"
+    line(f"time: {wall.total:.1f} s, of it {wall.build:.1f} s building and {wall.simulate:.1f} s {doing}")
+    for difference in differences(report):
+        line(f"DIFFERENCE {difference}")
+
+
+def _part(layer: LayerReport, name: str) -> int:
+    return int(getattr(layer.cycles, name))
+
+
+def _class(number: int, name: str | None) -> str:
+    return f"{number} ({name})" if name else str(number)
 
 
 def _yes_or_no(value: bool | None) -> str:

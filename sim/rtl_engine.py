@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import secrets
+import socket
 import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -16,7 +20,7 @@ from hw.config import TileConfig
 from hw.counter_map import COUNTERS
 from hw.isa import ErrorCode, Instruction, LoadKind, Opcode, Program, StoreKind
 from hw.verilog import TOP
-from sim.rtl_protocol import ADDRESS_VARIABLE, KEY_VARIABLE, JobMessage, OutcomeMessage
+from sim.rtl_protocol import ADDRESS_VARIABLE, KEY_VARIABLE, TIMEOUT_CYCLES, JobMessage, OutcomeMessage
 from sim.runner import Build, build, run
 from sim.verilog_cache import cached_tile_verilog
 
@@ -50,7 +54,9 @@ def to_planes(beats: Sequence[int], planes: int, bits: int, config: TileConfig) 
 
 
 class RtlEngine:
-    """Runs jobs on the generated Verilog; see :class:`golden.engine.Engine`.
+    """Runs jobs on the generated Verilog; see :class:`golden.engine.Engine`. Also a context that closes itself.
+
+    One simulator process serves all jobs until :meth:`close`. An interrupted job ends it.
 
     Parameters
     ----------
@@ -60,11 +66,19 @@ class RtlEngine:
     stall_probability : random pauses on every stream; cycles in which the tile stood still are counted apart.
     waves : a file that records the waves; its suffix is the format.
     verilog : text of the tile if it is not the config's own (seeded faults).
+    timeout_cycles : a run that lasts longer is given up.
+
+    Attributes
+    ----------
+    reset_after : cycles after which the tile is reset in the middle of each run from now on; 0 for never.
+    last_message : what the ports showed after the last run.
 
     Raises
     ------
     ToolError
         If the simulator is missing or too old.
+    SimulationError
+        If the design does not compile or the simulation does not begin.
     """
 
     def __init__(
@@ -76,11 +90,13 @@ class RtlEngine:
         stall_probability: float = 0.0,
         waves: Path | None = None,
         verilog: str | None = None,
+        timeout_cycles: int = TIMEOUT_CYCLES,
     ):
         self.config = config
         self.simulator = simulator
         self.seed = seed
         self.stall_probability = stall_probability
+        self.timeout_cycles = timeout_cycles
         self.reset_after = 0
         self.last_message: OutcomeMessage | None = None
         self._jobs = 0
@@ -88,30 +104,80 @@ class RtlEngine:
         suffix = "" if waves is None else waves.suffix.removeprefix(".")
         self.build: Build = build(text, TOP, simulator, waves="vcd" if suffix == "vcd" else "fst" if suffix else "")
         self._folder = tempfile.TemporaryDirectory(prefix="bfimna-")
-        address = str(Path(self._folder.name) / "tile")
-        key = secrets.token_bytes(16)
+        self._address = str(Path(self._folder.name) / "tile")
         self._failure: BaseException | None = None
-        self._listener = Listener(address, family="AF_UNIX", authkey=key)
+        self._cancel = threading.Event()
         self._connection: Connection | None = None
-        environment = {ADDRESS_VARIABLE: address, KEY_VARIABLE: key.hex()}
-        self._thread = threading.Thread(target=self._simulate, args=(environment, waves), daemon=True)
-        self._thread.start()
-        self._connection = self._accept()
+        try:
+            key = secrets.token_bytes(16)
+            self._listener = Listener(self._address, family="AF_UNIX", authkey=key)
+            environment = {ADDRESS_VARIABLE: self._address, KEY_VARIABLE: key.hex()}
+            self._thread = threading.Thread(target=self._simulate, args=(environment, waves), daemon=True)
+            self._thread.start()
+            self._accept()
+        except BaseException:
+            self._folder.cleanup()
+            raise
+
+    def __enter__(self) -> RtlEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the simulation has ended, by :meth:`close` or by itself."""
+        return self._connection is None
 
     def _simulate(self, environment: dict[str, str], waves: Path | None) -> None:
+        """In a thread: run the simulator from its start to its end."""
         try:
-            run(self.build, "sim.tile_server", seed=self.seed, waves=waves, environment=environment)
+            run(
+                self.build,
+                "sim.tile_server",
+                seed=self.seed,
+                waves=waves,
+                environment=environment,
+                cancel=self._cancel,
+            )
         except BaseException as error:
             self._failure = error
         finally:
+            # A simulation that ended before it called would be waited for in vain: call in its place, without the key.
+            with suppress(OSError), socket.socket(socket.AF_UNIX) as caller:
+                caller.connect(self._address)
+
+    def _accept(self) -> None:
+        """Wait for the simulator's call."""
+        try:
+            self._connection = self._listener.accept()
+        except (AuthenticationError, EOFError, OSError) as error:
+            raise self._ended("the simulation ended before its first program") from error
+        except BaseException:
+            self._abort()
+            raise
+        finally:
             self._listener.close()
 
-    def _accept(self) -> Connection:
-        try:
-            return self._listener.accept()
-        except OSError as error:
-            self._thread.join()
-            raise self._failure or error from error
+    def _ended(self, otherwise: str) -> BaseException:
+        """Why the simulation, which no longer answers, ended; asked once."""
+        self._thread.join()
+        self._drop()
+        failure, self._failure = self._failure, None
+        return failure or TileError(otherwise)
+
+    def _abort(self) -> None:
+        """Kill the simulation, whatever it is doing."""
+        self._cancel.set()
+        self._thread.join()
+        self._drop()
+        self._failure = None
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def run(self, job: Job) -> Outcome:
         """Run one job in the simulator.
@@ -129,11 +195,15 @@ class RtlEngine:
             seed=self.seed + self._jobs,
             stall_probability=self.stall_probability,
             reset_after=self.reset_after,
+            timeout_cycles=self.timeout_cycles,
         )
         answer = self._ask(message)
         self.last_message = answer
         if answer.timed_out:
-            raise TileError(f"the tile did not end a program of {len(job.program.instructions)} instructions")
+            raise TileError(
+                f"the tile did not end a program of {len(job.program.instructions)} instructions "
+                f"within {self.timeout_cycles} cycles"
+            )
         error = ErrorCode(answer.error)
         if error is ErrorCode.NONE and not answer.was_reset and answer.unread_beats:
             raise TileError(f"the tile left {answer.unread_beats} of {len(loads)} beats of plane_in untaken")
@@ -151,14 +221,15 @@ class RtlEngine:
 
     def _ask(self, message: JobMessage) -> OutcomeMessage:
         if self._connection is None:
-            raise TileError("the simulation was closed")
+            raise TileError("the simulation was closed or ended before")
         try:
             self._connection.send(message)
-            return self._connection.recv()
+            return cast("OutcomeMessage", self._connection.recv())
         except (EOFError, OSError) as error:
-            self._thread.join()
-            self._connection = None
-            raise self._failure or TileError("the simulation ended in the middle of a program") from error
+            raise self._ended("the simulation ended in the middle of a program") from error
+        except BaseException:
+            self._abort()  # an answer that is still to come would be taken for that of the next job
+            raise
 
     def _stored(self, program: Program, beats: Sequence[int]) -> list[Bits]:
         """Cut the beats of ``plane_out`` into the planes of each STORE."""
@@ -178,12 +249,18 @@ class RtlEngine:
         return stored
 
     def close(self) -> None:
-        """End the simulation; raises what went wrong in it, if anything did."""
-        if self._connection is not None:
-            self._connection.send(None)
-            self._thread.join()
-            self._connection.close()
-            self._connection = None
-        self._folder.cleanup()
-        if self._failure is not None:
-            raise self._failure
+        """End the simulation; raises what went wrong in it, if that was not raised before."""
+        try:
+            if self._connection is not None:
+                with suppress(OSError):  # it is gone already
+                    self._connection.send(None)
+                self._thread.join()
+                self._drop()
+        except BaseException:
+            self._abort()
+            raise
+        finally:
+            self._folder.cleanup()
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure

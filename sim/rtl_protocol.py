@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["ADDRESS_VARIABLE", "KEY_VARIABLE", "JobMessage", "OutcomeMessage"]
+__all__ = ["ADDRESS_VARIABLE", "KEY_VARIABLE", "TIMEOUT_CYCLES", "JobMessage", "OutcomeMessage"]
 
 ADDRESS_VARIABLE = "BFIMNA_TILE_ADDRESS"
 KEY_VARIABLE = "BFIMNA_TILE_KEY"
+
+TIMEOUT_CYCLES = 1_000_000_000
+"""A run that lasts longer is given up, unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class JobMessage:
     seed: int = 0
     stall_probability: float = 0.0
     reset_after: int = 0
-    timeout_cycles: int = 1_000_000_000
+    timeout_cycles: int = TIMEOUT_CYCLES
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ class StreamSink:
             while pauses:
                 await edge
                 if self.valid.value:
-                    offered = self.payload.value.to_unsigned()
+                    offered = int(self.payload.value)
                     assert held in (None, offered), (
                         f"{self.payload._name} changed while it waited: {held:#x} {offered:#x}"
                     )
@@ -148,4 +148,4 @@ class StreamSink:
             while not self.valid.value:
                 await valid_rises
                 await edge
-            self.words.append(self.payload.value.to_unsigned())
+            self.words.append(int(self.payload.value))

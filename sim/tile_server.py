@@ -86,7 +86,10 @@ async def serve(dut: Any) -> None:
     address, key = os.environ[ADDRESS_VARIABLE], bytes.fromhex(os.environ[KEY_VARIABLE])
     with Client(address, authkey=key) as connection:
         while True:
-            job: JobMessage | None = connection.recv()
+            try:
+                job: JobMessage | None = connection.recv()
+            except EOFError:  # whoever sent the jobs is gone
+                return
             if job is None:
                 return
             connection.send(await bench.run(job))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib.metadata
 import platform
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sim.errors import UserError, one_line
 from sim.files import STANDARD_OUTPUT, check_output, write_output
-from sim.options import add_common
+from sim.options import ENGINES, add_common
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["add_parser", "collect", "main"]
 
@@ -25,6 +29,7 @@ def add_parser(subparsers: Any) -> None:
         description="List the named configs, the built-in networks, and the tools that were found with their versions.",
         allow_abbrev=False,
     )
+    parser.add_argument("--counters", action="store_true", help="list the counters of a tile and what they count")
     add_common(parser, "json")
     parser.set_defaults(main=main)
 
@@ -39,13 +44,17 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json is not None:
         write_output(arguments.json, json_text(found), "--json file")
     if arguments.json != STANDARD_OUTPUT:
-        _print(found)
+        if arguments.counters:
+            _print_counters(found["counters"])
+        else:
+            _print(found)
     return 0
 
 
 def collect() -> dict[str, Any]:
     """Return everything that the command tells, as JSON writes it."""
     from hw.config import CONFIGS
+    from hw.counter_map import COUNTERS
     from sim.models import MODELS, data_file
     from sim.report import SCHEMA, version
 
@@ -56,6 +65,8 @@ def collect() -> dict[str, Any]:
         "configs": [{**config.as_dict(), "hash": config.hash_text} for config in CONFIGS.values()],
         "models": [{"name": name, "file": str(data_file(file))} for name, file in MODELS.items()],
         "precisions": "1 to 16 bits for each layer, the model's own by default",
+        "counters": [dataclasses.asdict(counter) for counter in COUNTERS],
+        "engines": list(ENGINES),
         "tools": _tools(),
         "packages": {name: _version(name) for name in PACKAGES},
         "cache": _cache(),
@@ -94,14 +105,28 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _print(found: dict[str, Any]) -> None:
-    from rich import box
+def _console() -> Console:
     from rich.console import Console
-    from rich.table import Table
 
-    console = Console(
+    return Console(
         file=sys.stdout, highlight=False, markup=False, width=None if sys.stdout.isatty() else 140, soft_wrap=False
     )
+
+
+def _print_counters(counters: list[dict[str, Any]]) -> None:
+    console = _console()
+    width = max(len(counter["name"]) for counter in counters)
+    unit = max(len(counter["unit"]) for counter in counters)
+    for index, counter in enumerate(counters):
+        text = f"{index:>3}  {counter['name']:<{width}}  {counter['unit']:<{unit}}  {counter['description']}"
+        console.print(text, soft_wrap=True)
+
+
+def _print(found: dict[str, Any]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    console = _console()
     console.print(f"bfimna {found['bfimna']}, Python {found['python']}")
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("config", no_wrap=True)
@@ -115,6 +140,7 @@ def _print(found: dict[str, Any]) -> None:
     console.print(table)
     for model in found["models"]:
         console.print(f"model           {model['name']}", soft_wrap=True)
+    console.print(f"engines         {', '.join(found['engines'])}", soft_wrap=True)
     console.print(f"precisions      {found['precisions']}", soft_wrap=True)
     for tool in found["tools"]:
         told = tool["problem"] or f"{tool['version']} at {tool['path']}"

@@ -7,7 +7,7 @@ import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from sim.errors import UserError
 from sim.files import STANDARD_OUTPUT, check_output, read_input, write_output
@@ -29,12 +29,15 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "exec",
         help="run a program on a tile",
-        description="Run a program (binary, or assembler text ending in .s) on a tile that starts with random cells.",
+        description="Run a program (binary, or assembler text ending in .s) on a tile that starts with random cells, "
+        "and compare its counters with the cycle laws. Ends with status 0 only if they are equal and nothing failed.",
         allow_abbrev=False,
     )
     parser.add_argument("program", metavar="PROGRAM", help="binary program, or assembler text in a file ending in .s")
     parser.add_argument("--planes", metavar="FILE", help=".npz with arrays load0, load1, ...: the planes of each LOAD")
-    parser.add_argument("--output", metavar="FILE", help=".npz for the planes of each STORE, as store0, store1, ...")
+    parser.add_argument(
+        "--output", "-o", metavar="FILE", help=".npz for the planes of each STORE, as store0, store1, ..."
+    )
     parser.add_argument(
         "--engine", metavar="ENGINE", type=one_of(*EXEC_ENGINES), default="golden", help=", ".join(EXEC_ENGINES)
     )
@@ -45,7 +48,9 @@ def add_parser(subparsers: Any) -> None:
         "asm", help="assemble a program", description="Turn assembler text into a binary program.", allow_abbrev=False
     )
     parser.add_argument("source", metavar="SOURCE", help="assembler text")
-    parser.add_argument("--output", metavar="FILE", help="binary program (default: the source's name ending in .bin)")
+    parser.add_argument(
+        "--output", "-o", metavar="FILE", help="binary program (default: the source's name ending in .bin)"
+    )
     add_common(parser, "config", config="small")
     parser.set_defaults(main=assemble_main)
 
@@ -53,12 +58,14 @@ def add_parser(subparsers: Any) -> None:
         "disasm", help="disassemble a program", description="Turn a binary program into text.", allow_abbrev=False
     )
     parser.add_argument("program", metavar="PROGRAM", help="binary program")
-    parser.add_argument("--output", metavar="FILE", default=STANDARD_OUTPUT, help="text (default: standard output)")
+    parser.add_argument(
+        "--output", "-o", metavar="FILE", default=STANDARD_OUTPUT, help="text (default: standard output)"
+    )
     parser.set_defaults(main=disassemble_main)
 
 
 def exec_main(arguments: argparse.Namespace) -> int:
-    """Run a program; 1 when the tile raised its error port."""
+    """Run a program; 1 when the tile raised its error port, or when a counter differs from its law."""
     from golden.engine import Job
     from hw.config import load_config
     from sim.engines import create_engine
@@ -72,6 +79,9 @@ def exec_main(arguments: argparse.Namespace) -> int:
     program = _program(arguments.program, config)
     program.check(config)
     planes = [] if arguments.engine == "model" else _planes(arguments.planes, program, config)
+    from golden.laws import run_law
+
+    law = run_law(program, config)
     options = {"simulator": arguments.sim} if arguments.engine == "rtl" else {}
     engine = create_engine(arguments.engine, config, seed=arguments.seed, **options)
     try:
@@ -81,18 +91,31 @@ def exec_main(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         write_output(arguments.output, _packed(outcome.planes), "--output file")
     if arguments.json is not None:
-        write_output(arguments.json, _outcome_json(outcome, config, arguments), "--json file")
+        write_output(arguments.json, _outcome_json(outcome, law, config, arguments), "--json file")
     to_standard_output = STANDARD_OUTPUT in (arguments.json, arguments.output)
     stream = sys.stderr if to_standard_output else sys.stdout
-    width = max(map(len, outcome.counters), default=0)
-    for name, value in outcome.counters.items():
-        text = f"{value:016x}" if name.startswith("identity.") else f"{value:,}"
-        stream.write(f"{name:<{width}}  {text:>16}\n")
-    stream.write(f"{'cycles':<{width}}  {outcome.cycles:>16,}\n")
+    _print_counters(outcome, law, stream)
     if outcome.error:
         stream.write(f"the tile raised error {outcome.error.name} at instruction {outcome.address}\n")
         return 1
-    return 0
+    counted = {name: value for name, value in outcome.counters.items() if name in law and name != "cycles.stall"}
+    different = [name for name, value in counted.items() if value != law[name]]
+    for name in different:
+        stream.write(f"DIFFERENCE {name}: {outcome.counters[name]:,}, the law says {law[name]:,}\n")
+    return 1 if different else 0
+
+
+def _print_counters(outcome: Outcome, law: dict[str, int], stream: TextIO) -> None:
+    """Print what the tile counted beside what the laws say; they say nothing of activity."""
+    rows = [("counter", "counted", "law")]
+    for name, value in outcome.counters.items():
+        if not name.startswith("identity."):
+            rows.append((name, f"{value:,}", f"{law[name]:,}" if name in law else "-"))
+    cycles = sum(value for name, value in law.items() if name.startswith("cycles."))
+    rows.append(("all cycles", f"{outcome.cycles:,}", f"{cycles:,}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, counted, said in rows:
+        stream.write(f"{name:<{widths[0]}}  {counted:>{widths[1]}}  {said:>{widths[2]}}\n")
 
 
 def assemble_main(arguments: argparse.Namespace) -> int:
@@ -177,7 +200,7 @@ def _packed(planes: Sequence[Bits]) -> bytes:
     return buffer.getvalue()
 
 
-def _outcome_json(outcome: Outcome, config: TileConfig, arguments: argparse.Namespace) -> str:
+def _outcome_json(outcome: Outcome, law: dict[str, int], config: TileConfig, arguments: argparse.Namespace) -> str:
     from sim.report import SCHEMA, json_text, version
 
     return json_text(
@@ -191,6 +214,7 @@ def _outcome_json(outcome: Outcome, config: TileConfig, arguments: argparse.Name
             "config": config.as_dict(),
             "counters": outcome.counters,
             "cycles": outcome.cycles,
+            "law": law,
             "error": None if not outcome.error else {"code": outcome.error.name, "instruction": outcome.address},
         }
     )

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sim.errors import UserError
 from sim.files import STANDARD_OUTPUT, check_output, write_output
-from sim.options import add_common
+from sim.options import ENGINE_HELP, add_common
 
 if TYPE_CHECKING:
     from golden.graph import Graph
@@ -17,7 +18,20 @@ if TYPE_CHECKING:
     from sim.pictures import NetworkInput
     from sim.report import RunReport
 
-__all__ = ["RunRequest", "add_parser", "main", "prepare", "show"]
+__all__ = ["PARALLEL_ENGINES", "RunRequest", "add_parser", "main", "prepare", "show"]
+
+
+DESCRIPTION = """\
+Run pictures or arrays through a quantised network, and count the cycles of every layer.
+Ends with status 0 only if the output of every layer equals that of the integer operators
+and its cycles equal the law, else with 1.
+"""
+
+DEFAULT_INPUT = "cifar10/cifar10_00_3.png"
+"""Packaged picture that a built-in network runs when none is named."""
+
+PARALLEL_ENGINES = ("rtl", "golden")
+"""Engines whose work takes long enough to be shared out over processes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +49,7 @@ class RunRequest:
     mode : one of :data:`sim.options.MODES`.
     bits : widths for all layers, a file with widths, or None for the model's own.
     seed : of all random numbers.
-    jobs : simulations that may run at once.
+    jobs : inputs that run at once, each in a process of its own; results do not depend on it.
     """
 
     model: str
@@ -55,7 +69,9 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "run",
         help="run pictures through a network",
-        description="Run pictures or arrays through a quantised network, and count the cycles of every layer.",
+        description=DESCRIPTION,
+        epilog=ENGINE_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("model", metavar="MODEL", help="a built-in network (resnet8) or a .tflite file")
@@ -63,8 +79,7 @@ def add_parser(subparsers: Any) -> None:
         "--input",
         metavar="FILE",
         nargs="+",
-        required=True,
-        help="pictures, or .npy arrays (int8 as is, float quantised)",
+        help="pictures, or .npy arrays (int8 as is, float quantised); built-in networks have a picture of a cat",
     )
     add_common(parser, "config", "mode", "bits", "engine", "sim", "seed", "jobs", "json")
     parser.set_defaults(main=main)
@@ -83,10 +98,14 @@ def main(arguments: argparse.Namespace) -> int:
 def prepare(arguments: argparse.Namespace) -> RunRequest:
     """Read what the command line names, quickest first, and refuse what does not fit."""
     from hw.config import load_config
-    from sim.models import load_model
+    from sim.models import MODELS, data_file, load_model
     from sim.pictures import load_inputs
     from sim.tools import find_compiler, find_simulator
 
+    if arguments.input is None and arguments.model not in MODELS and arguments.model.lower().endswith(".tflite"):
+        raise UserError("--input must be given for a model that is not built in")
+    if arguments.jobs > 1 and arguments.engine not in PARALLEL_ENGINES:
+        raise UserError(f"--jobs must be 1 for engine {arguments.engine}: only rtl and golden run inputs at once")
     config = load_config(arguments.config)
     if arguments.engine == "rtl":
         find_simulator(arguments.sim)
@@ -97,7 +116,7 @@ def prepare(arguments: argparse.Namespace) -> RunRequest:
         model=graph.name,
         graph=graph,
         config=config,
-        inputs=load_inputs(arguments.input, graph.maps[graph.input]),
+        inputs=load_inputs(arguments.input or [data_file(DEFAULT_INPUT)], graph.maps[graph.input]),
         engine=arguments.engine,
         simulator=arguments.sim,
         mode=arguments.mode,

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import io
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import UserError
 from sim.files import check_output, write_output
-from sim.options import add_common, one_of
+from sim.options import add_common, nearest, one_of
 
 if TYPE_CHECKING:
-    from golden.engine import Job, Outcome
+    from golden.engine import Job
     from hw.config import TileConfig
 
-__all__ = ["EXAMPLES", "add_parser", "find_scope", "main", "operation_text", "save_file"]
+__all__ = ["EXAMPLES", "add_parser", "main", "operation_text"]
 
 EXAMPLES = {
     "LOAD": "",  # every example begins with one
@@ -47,51 +44,78 @@ EXAMPLES = {
 """An example of each instruction, on operands in columns 0 to 7."""
 
 
+DESCRIPTION = """\
+Record the waves of an instruction, or of the first program of a network's layer, as VCD.
+Beside FILE.vcd it writes FILE.gtkw, which opens the waves in GTKWave with the signals
+grouped, and FILE.*.txt, with which GTKWave shows instructions and states by name:
+
+  bfimna wave op ADD
+  bfimna wave op "MUL a=0:4 b=4:4 d=8" --config small
+  bfimna wave run resnet8 --layer conv1
+"""
+
+CONFIGS_USED = {"op": "tiny", "run": "small"}
+"""Configs that are just large enough, so that the waves stay small."""
+
+
 def add_parser(subparsers: Any) -> None:
     """Add the command to the parser."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "wave",
         help="record waves of a short run",
-        description="Record the waves of an instruction, or of a network's first program, with a GTKWave save file.",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("what", metavar="op|run", type=one_of("op", "run"), help="an instruction, or a network")
     parser.add_argument(
         "name", metavar="NAME", help='an instruction (ADD, or a whole line: "ADD a=0:4 b=4:4 d=8"), or a network'
     )
+    parser.add_argument("--layer", metavar="NAME", help="layer of the network (default: the first that runs a program)")
     parser.add_argument(
-        "--output", metavar="FILE", default="wave.vcd", help="waves, ending in .vcd (default: wave.vcd)"
+        "--output", "-o", metavar="FILE", default="wave.vcd", help="waves, ending in .vcd (default: wave.vcd)"
     )
-    add_common(parser, "config", "sim", "seed", config="tiny")
-    parser.set_defaults(main=main)
+    add_common(parser, "config", "sim", "seed", config="tiny for op, small for run", simulator="icarus")
+    parser.set_defaults(main=main, config=None)
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Record the waves and write the save file beside them."""
+    """Record the waves and write the save file beside them; 1 when the tile raised its error port."""
     from hw.config import load_config
-    from hw.verilog import TOP
-    from sim.commands.verilog import describe
     from sim.engines import create_engine
+    from sim.waves import read_header, save_file, tidy, translations, whole
 
     waves = Path(arguments.output)
     if waves.suffix != ".vcd":
         raise UserError(f"--output file must end in .vcd, not {waves.name!r}")
+    if arguments.layer is not None and arguments.what == "op":
+        raise UserError("--layer is for networks: bfimna wave run MODEL --layer NAME")
+    config = load_config(arguments.config or CONFIGS_USED[arguments.what])
+    if arguments.what == "op":
+        what, job = arguments.name, _operation(arguments.name, config, arguments.seed)
+    else:
+        layer, job = _first_job(arguments.name, arguments.layer, config, arguments.seed)
+        what = f"layer {layer} of {arguments.name}, its first program"
+    texts = translations(config, job.program)
     save = waves.with_suffix(".gtkw")
-    for file in (waves, save):
+    files = {name: waves.with_suffix(f".{name}.txt") for name in texts}
+    for file in (waves, save, *files.values()):
         check_output(str(file), "--output file")
-    config = load_config(arguments.config)
-    runner = _operation if arguments.what == "op" else _network
-    job = runner(arguments.name, config, arguments.seed)
-    with _whole(waves) as unfinished:
+    with whole(waves) as unfinished:
         engine = create_engine("rtl", config, seed=arguments.seed, simulator=arguments.sim, waves=unfinished)
         try:
             outcome = engine.run(job)
         finally:
             engine.close()
-        scope = find_scope(unfinished, TOP) or TOP
-    ports = {port["name"]: port["width"] for port in describe(config)["ports"]}
-    write_output(str(save), save_file(waves, scope, _groups(ports)), "--output file")
-    sys.stdout.write(f"{waves} and {save}: {outcome.cycles:,} cycles of {arguments.name} on {config.name}\n")
+        tidy(unfinished)
+        shown = save_file(waves, read_header(unfinished), {name: file.name for name, file in files.items()})
+        for name, text in texts.items():
+            write_output(str(files[name]), text, "--output file")
+        write_output(str(save), shown, "--output file")
+    sys.stdout.write(f"{what} on {config.name}: {outcome.cycles:,} cycles, waves in {waves}; see: gtkwave {save}\n")
+    if outcome.error:
+        sys.stdout.write(f"the tile raised error {outcome.error.name} at instruction {outcome.address}\n")
+        return 1
     return 0
 
 
@@ -111,59 +135,6 @@ def operation_text(name: str) -> str:
     return f"LOAD planes d=0:8\nSYNC 0\n{line}\nHALT\n"
 
 
-def save_file(waves: Path, scope: str, groups: Mapping[str, Sequence[tuple[str, int]]]) -> str:
-    """Return the text of a GTKWave save file.
-
-    Parameters
-    ----------
-    waves : the wave file, which is named relative to the save file beside it.
-    scope : path of the module in which the signals are.
-    groups : title of each group, and names and widths of its signals.
-    """
-    from vcd.gtkw import GTKWSave
-
-    buffer = io.StringIO()
-    save = GTKWSave(buffer)
-    save.dumpfile(waves.name, abspath=False)
-    save.treeopen(f"{scope}.")
-    save.sst_expanded(True)
-    for title, signals in groups.items():
-        with save.group(title):
-            for name, width in signals:
-                save.trace(f"{scope}.{name}" + (f"[{width - 1}:0]" if width > 1 else ""), datafmt="hex")
-    return buffer.getvalue()
-
-
-def find_scope(waves: Path, module: str) -> str | None:
-    """Return the path of the first scope of a VCD file that is called *module*, or None.
-
-    Verilator gives its outermost scope no name, which readers of the format refuse; it is left out of the path.
-    """
-    path: list[str] = []
-    with waves.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            words = line.split()
-            if words[:1] == ["$scope"]:
-                path.append(words[2] if len(words) == 4 else "")
-                if path[-1] == module:
-                    return ".".join(filter(None, path))
-            elif words[:1] == ["$upscope"]:
-                path.pop()
-            elif words[:1] == ["$enddefinitions"]:
-                break
-    return None
-
-
-def _groups(ports: Mapping[str, int]) -> dict[str, list[tuple[str, int]]]:
-    """Sort the ports of the tile: clock first, then each stream, then the rest."""
-    groups: dict[str, list[tuple[str, int]]] = {"clock": []}
-    for name, width in ports.items():
-        stream, separator, _ = name.partition("__")
-        title = "clock" if name in {"clk", "rst"} else stream if separator else "status"
-        groups.setdefault(title, []).append((name, width))
-    return groups
-
-
 def _operation(name: str, config: TileConfig, seed: int) -> Job:
     import numpy as np
 
@@ -174,50 +145,37 @@ def _operation(name: str, config: TileConfig, seed: int) -> Job:
     return Job(assemble(operation_text(name), config), [planes])
 
 
-def _network(name: str, config: TileConfig, seed: int) -> Job:
-    """Return the first program that a network's first layer runs, on a random input."""
+def _first_job(name: str, layer_name: str | None, config: TileConfig, seed: int) -> tuple[str, Job]:
+    """Return a layer of a network and the first program that it runs, on a random input of the network.
+
+    The layers before it are computed by the integer operators.
+    """
     import numpy as np
 
-    from sim.host import run_graph
+    from golden import operators
+    from golden.engine import Job
+    from sim.mapping import layer_shape, plan_layer
+    from sim.mapping.bits import to_bits
+    from sim.mapping.plan import feeder
     from sim.models import load_model
 
     graph = load_model(name)
+    names = [layer.name for layer in graph.layers]
+    if layer_name is not None and layer_name not in names:
+        raise UserError(f"layer must be one of {', '.join(names)}, not {layer_name!r}{nearest(layer_name, names)}")
     wanted = graph.maps[graph.input]
     values = np.random.default_rng(seed).integers(0, 1 << wanted.bits, wanted.shape)
-    recorder = _Recorder(config)
-    with suppress(_FirstJob):
-        run_graph(graph, [values], recorder, check=False)
-    if recorder.job is None:
-        raise UserError(f"network {name} runs no program on config {config.name}")
-    return recorder.job
-
-
-class _FirstJob(Exception):
-    """Leaves a network once its first job is known."""
-
-
-class _Recorder:
-    """An engine that keeps the first job instead of running it."""
-
-    def __init__(self, config: TileConfig) -> None:
-        self.config = config
-        self.job: Job | None = None
-
-    def run(self, job: Job) -> Outcome:
-        self.job = job
-        raise _FirstJob
-
-    def close(self) -> None:
-        pass
-
-
-@contextmanager
-def _whole(target: Path) -> Iterator[Path]:
-    """Give a file to write that becomes *target* when the block ends well, and goes away when it does not."""
-    unfinished = target.with_name(f".{target.stem}.unfinished{target.suffix}")
-    try:
-        yield unfinished
-        unfinished.replace(target)
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
+    maps = {graph.input: values, **operators.run(graph, values)}
+    for layer in graph.layers:
+        if layer_name not in (None, layer.name):
+            continue
+        plan = plan_layer(layer_shape(layer, graph), config, layer)
+        if plan.jobs:
+            stored = [to_bits(maps[source].astype(np.int64), graph.maps[source].bits) for source in layer.inputs]
+            planes = feeder(plan, layer)
+            planes.begin(stored)
+            first = plan.jobs[0]
+            return layer.name, Job(first.program, [planes.planes(first, source) for source in first.loads])
+    raise UserError(
+        f"{f'layer {layer_name} of ' if layer_name else ''}network {name} runs no program, it only moves data"
+    )

@@ -1,0 +1,177 @@
+"""Random programs: the Verilog in both simulators, the golden tile and the laws agree on everything they leave behind.
+
+``BFIMNA_EXPLORE=500 pytest tests/hw/test_tile_random.py`` draws 500 other examples for each test.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import given, note
+from hypothesis import strategies as st
+
+from golden.engine import Job
+from golden.laws import run_law
+from golden.tile import GoldenTile
+from hw.config import ARRAYS, CONFIGS, TileConfig
+from hw.isa import Program
+from tests.programs import random_program
+from tests.rtl import EXPLORE, PLACES, TINY, EnginePool, compare, random_settings
+
+STALLS = (0.0, 0.1, 0.5)
+SEEDS = st.integers(0, 2**32 - 1)
+EXAMPLES = {("icarus", "cells"): 5, ("icarus", "4r2w"): 12, ("icarus", "3r1w"): 12}
+VERILATOR_EXAMPLES = 50
+
+
+def examples(simulator: str, array: str) -> int:
+    """Icarus takes a third of a second for a random program on the array of cells, Verilator a few milliseconds."""
+    return EXAMPLES.get((simulator, array), VERILATOR_EXAMPLES)
+
+
+def job_of(config: TileConfig, seed: int, length: int = 12, *, load_everything: bool = True) -> Job:
+    note(f"random_program(np.random.default_rng({seed}), config, {length}) on {config}")
+    return random_program(np.random.default_rng(seed), config, length, load_everything=load_everything)
+
+
+@pytest.mark.parametrize("stalls", STALLS)
+@pytest.mark.parametrize(("simulator", "array"), PLACES)
+def test_random_programs_equal_golden(pool: EnginePool, simulator: str, array: str, stalls: float) -> None:
+    config = TINY[array]
+    stalled = []
+
+    @random_settings(examples(simulator, array))
+    @given(seed=SEEDS)
+    def property_holds(seed: int) -> None:
+        engine = pool.get(config, simulator, stalls)
+        stalled.append(compare(engine, job_of(config, seed), GoldenTile(config, seed)).counters["cycles.stall"])
+
+    property_holds()
+    assert any(stalled) == bool(stalls)
+
+
+@pytest.mark.parametrize(("simulator", "array"), PLACES)
+def test_state_persists_from_program_to_program(pool: EnginePool, simulator: str, array: str) -> None:
+    config = TINY[array]
+
+    @random_settings(max(examples(simulator, array) // 3, 2))
+    @given(seed=SEEDS, stalls=st.sampled_from(STALLS))
+    def property_holds(seed: int, stalls: float) -> None:
+        engine, golden = pool.get(config, simulator, stalls), GoldenTile(config, seed)
+        compare(engine, job_of(config, seed, 4), golden)
+        for following in range(1, 4):
+            compare(engine, job_of(config, seed + following, 6, load_everything=False), golden)
+
+    property_holds()
+
+
+@pytest.mark.parametrize(("simulator", "array"), PLACES)
+def test_reset_in_mid_instruction(pool: EnginePool, simulator: str, array: str) -> None:
+    config = TINY[array]
+    moments = set()
+
+    @random_settings(max(examples(simulator, array) // 2, 3))
+    @given(seed=SEEDS, stalls=st.sampled_from(STALLS), moment=st.floats(0, 1, exclude_max=True))
+    def property_holds(seed: int, stalls: float, moment: float) -> None:
+        engine = pool.get(config, simulator, stalls)
+        broken_off = job_of(config, seed)
+        law = run_law(broken_off.program, config)
+        cycles = sum(value for name, value in law.items() if name.startswith("cycles."))
+        engine.reset_after = 1 + int(moment * (cycles - 1))
+        moments.add(engine.reset_after)
+        outcome = engine.run(broken_off)
+        assert engine.last_message is not None
+        assert engine.last_message.was_reset
+        assert outcome.cycles <= cycles + outcome.counters["cycles.stall"]
+        engine.reset_after = 0
+        compare(engine, job_of(config, seed + 1), GoldenTile(config, seed))
+
+    property_holds()
+    assert len(moments) > 1
+
+
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+def test_all_arrays_leave_the_same_planes(pool: EnginePool, simulator: str) -> None:
+    @random_settings(4 if simulator == "icarus" else VERILATOR_EXAMPLES)
+    @given(seed=SEEDS)
+    def property_holds(seed: int) -> None:
+        job = job_of(TINY["cells"], seed)
+        planes, cycles = {}, {}
+        for array in ARRAYS:
+            config = TINY[array]
+            program = Program.build(job.program.instructions, config)
+            outcome = pool.get(config, simulator).run(Job(program, job.planes))
+            law = run_law(program, config)
+            assert outcome.cycles == sum(value for name, value in law.items() if name.startswith("cycles."))
+            planes[array] = outcome.planes
+            cycles[array] = outcome.cycles
+        for array in ("4r2w", "3r1w"):
+            assert len(planes[array]) == len(planes["cells"])
+            assert all(np.array_equal(a, b) for a, b in zip(planes[array], planes["cells"], strict=True))
+        assert cycles["cells"] == cycles["4r2w"] <= cycles["3r1w"]
+
+    property_holds()
+
+
+@pytest.mark.xdist_group("verilator-small")
+def test_random_programs_on_small(pool: EnginePool) -> None:
+    config = CONFIGS["small"]
+
+    @random_settings(25)
+    @given(seed=SEEDS, stalls=st.sampled_from(STALLS))
+    def property_holds(seed: int, stalls: float) -> None:
+        compare(pool.get(config, "verilator", stalls), job_of(config, seed, 25), GoldenTile(config, seed))
+
+    property_holds()
+
+
+ODD = TileConfig(name="odd", taps=2, outputs=4, columns=24, plane_bits=3, fill_bits=20, total_bits=24, program_depth=32)
+SIZES = [
+    ODD.replace(name="one-tap", taps=1, outputs=6, columns=24, plane_bits=4, array="4r2w"),
+    ODD.replace(name="one-output", taps=6, outputs=1, columns=24, plane_bits=5, array="3r1w"),
+    ODD.replace(name="one-row", taps=1, outputs=1, columns=24, plane_bits=1, array="cells"),
+    ODD.replace(name="rows-beyond-a-word", taps=5, outputs=13, columns=40, plane_bits=64, array="4r2w"),
+    ODD.replace(name="nothing-divides", taps=3, outputs=7, columns=33, plane_bits=4, array="3r1w"),
+    ODD.replace(name="plane-in-a-beat", taps=3, outputs=5, columns=31, plane_bits=15, array="cells"),
+    ODD.replace(name="bit-by-bit", taps=4, outputs=4, columns=32, plane_bits=1, array="4r2w"),
+    ODD.replace(
+        name="narrowest-fill", taps=2, outputs=3, columns=24, plane_bits=3, array="4r2w", fill_bits=5, total_bits=6
+    ),
+    ODD.replace(
+        name="widest-totals", taps=2, outputs=3, columns=80, plane_bits=5, array="3r1w", fill_bits=64, total_bits=64
+    ),
+    ODD.replace(
+        name="short-queue", taps=2, outputs=4, columns=24, plane_bits=3, array="4r2w", port_queue=1, loop_depth=1
+    ),
+    ODD.replace(
+        name="deep-loops", taps=2, outputs=4, columns=24, plane_bits=3, array="4r2w", port_queue=7, loop_depth=5
+    ),
+    ODD.replace(name="no-activity", taps=2, outputs=4, columns=24, plane_bits=3, array="3r1w", activity=False),
+]
+
+
+@pytest.mark.parametrize("config", SIZES, ids=lambda config: config.name)
+def test_odd_sizes(config: TileConfig) -> None:
+    pool = EnginePool()
+
+    @random_settings(3)
+    @given(seed=SEEDS, stalls=st.sampled_from(STALLS))
+    def property_holds(seed: int, stalls: float) -> None:
+        compare(pool.get(config, "icarus", stalls), job_of(config, seed), GoldenTile(config, seed))
+
+    try:
+        property_holds()
+    finally:
+        pool.close()
+
+
+def test_seeds_repeat_unless_told_otherwise() -> None:
+    drawn: list[list[int]] = []
+    for _ in range(2):
+        drawn.append([])
+
+        @random_settings(5)
+        @given(seed=SEEDS)
+        def collect(seed: int) -> None:
+            drawn[-1].append(seed)
+
+        collect()
+    assert (drawn[0] == drawn[1]) == (not EXPLORE)

@@ -1,0 +1,118 @@
+"""The text of the Verilog: the same everywhere, without traps for simulators, and clean under Verilator's lint."""
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from hw.config import ARRAYS, CONFIGS
+from hw.verilog import TOP, tile_verilog
+from sim.tools import find_verilator
+from tests.rtl import TINY
+
+WAIVED = {
+    "CASEINCOMPLETE": "what a process drives has a value before its cases; a latch would be named LATCH",
+    "CMPCONST": "an index is at most the last one: the loop over the planes of a total compares with this as well",
+    "DECLFILENAME": "all modules are in one file",
+    "INITIALDLY": "the registers that start combinational processes in Icarus change at the end of the first time step",
+    "PROCASSINIT": "registers have an initial value and change",
+    "UNUSEDSIGNAL": "fields of structures, and carries beyond a result, are named although nothing reads them",
+    "WIDTHEXPAND": "Amaranth extends operands where Verilog does it by its own rules, which are the same for them",
+    "WIDTHTRUNC": "likewise for results, of which the lower bits are meant",
+}
+"""Warnings of Verilator that say nothing about the design, and why; every other one fails the test."""
+
+SCRIPT = """
+import sys
+from hw.verilog import tile_verilog
+from tests.rtl import TINY
+sys.stdout.write(tile_verilog(TINY[sys.argv[1]]))
+"""
+
+
+@pytest.fixture(scope="module", params=ARRAYS)
+def verilog(request: pytest.FixtureRequest) -> tuple[str, str]:
+    return request.param, tile_verilog(TINY[request.param])
+
+
+def test_same_text_twice_and_in_another_process(verilog: tuple[str, str], tmp_path: Path) -> None:
+    array, text = verilog
+    assert tile_verilog(TINY[array]) == text
+    elsewhere = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONHASHSEED": "99", "TZ": "Asia/Tokyo"}
+    made = subprocess.run(
+        [sys.executable, "-c", SCRIPT, array],
+        cwd=tmp_path,
+        env={**os.environ, **elsewhere},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert made.stdout == text
+
+
+def test_another_config_is_another_text() -> None:
+    texts = {tile_verilog(config) for config in (*TINY.values(), TINY["cells"].replace(plane_bits=4))}
+    assert len(texts) == len(ARRAYS) + 1
+
+
+def test_name_of_a_config_is_not_in_the_text() -> None:
+    assert tile_verilog(CONFIGS["tiny"]) == tile_verilog(CONFIGS["tiny"].replace(name="another"))
+
+
+def test_no_path_and_no_date(verilog: tuple[str, str]) -> None:
+    text = verilog[1]
+    assert re.search(r"(?<![\w.])/(home|tmp|work|usr|root|opt|Users)\b|[A-Za-z]:\\\\", text) is None
+    assert re.search(r"\b(19|20)\d\d-\d\d-\d\d\b|\b\d\d:\d\d:\d\d\b", text) is None
+    assert re.search(r"\bsrc = ", text) is None
+
+
+def test_no_process_without_an_event(verilog: tuple[str, str]) -> None:
+    text = verilog[1]
+    # Icarus never runs `always @* X = CONST;`, so X would be unknown for ever.
+    assert re.findall(r"always @\*\s+\S+\s+=\s+\d+'\w+;", text) == []
+    # Every other combinational process looks at the register that starts it, and this changes in each module.
+    processes = re.findall(r"always @\* begin\n\s+(.*)\n", text)
+    assert len(processes) == text.count("always @*")
+    starters = set(re.findall(r"^  initial (\S+) <= 0;$", text, re.MULTILINE))
+    assert {first.removeprefix("if (").removesuffix(" ) begin end") for first in processes} <= starters
+    for starter in starters:
+        assert len(re.findall(rf"^  reg {re.escape(starter)} ;$", text, re.MULTILINE)) == 1
+
+
+def test_no_latch_and_no_loop_under_lint(verilog: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "tile.v").write_text(verilog[1])
+    assert lint(tmp_path / "tile.v").keys() <= WAIVED.keys()
+
+
+@pytest.mark.parametrize(
+    ("code", "body"),
+    [
+        ("LATCH", "reg q; always @* if (a) q = b; assign y = q;"),
+        ("UNOPTFLAT", "wire [1:0] q; assign q = {q[0] & a, q[1] | b}; assign y = q[0];"),
+        ("MULTIDRIVEN", "reg q; always @(posedge a) q <= b; always @(posedge b) q <= a; assign y = q;"),
+    ],
+)
+def test_lint_would_find(code: str, body: str, tmp_path: Path) -> None:
+    (tmp_path / "tile.v").write_text(f"module {TOP}(input a, input b, output y);\n{body}\nendmodule\n")
+    found = lint(tmp_path / "tile.v")
+    assert code in found
+    assert code not in WAIVED
+
+
+def lint(file: Path) -> Counter[str]:
+    """Kinds of warnings and errors, and how many of each."""
+    tool = find_verilator()
+    process = subprocess.run(
+        [str(tool.program), "--lint-only", "-Wall", "-Wno-fatal", "--top-module", TOP, str(file)],
+        env={**os.environ, **tool.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    kinds = Counter(re.findall(r"^%(?:Warning|Error)-?(\w*):", process.stderr, re.MULTILINE))
+    assert process.returncode == 0 or "" in kinds, process.stderr
+    return kinds

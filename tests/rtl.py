@@ -1,0 +1,146 @@
+"""What the tests of the Verilog share: tiles, a pool of simulators, and the comparison with the golden tile."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+from golden.engine import Job, Outcome
+from golden.laws import run_law
+from golden.tile import GoldenTile
+from hw.config import ARRAYS, CONFIGS, TileConfig
+from hw.isa import ErrorCode, Instruction, Opcode, Program, StoreKind
+from sim.rtl_engine import RtlEngine
+from sim.tools import SIMULATORS
+
+EXPLORE = int(os.environ.get("BFIMNA_EXPLORE", "0"))
+"""Examples for each random test, drawn anew each time; 0 for the same few as everywhere."""
+
+TINY = {array: CONFIGS["tiny"].replace(array=array, name=f"tiny-{array}") for array in ARRAYS}
+"""The tiny tile with each array."""
+
+COMPACT = {
+    array: TileConfig(
+        name=f"compact-{array}", taps=3, outputs=5, columns=68, plane_bits=4, array=array, program_depth=32,
+    )
+    for array in ARRAYS
+}  # fmt: skip
+"""Few rows, none of whose numbers divides another, and columns for operands of 32 bits; for Icarus."""
+
+PLACES = [
+    pytest.param(simulator, array, marks=pytest.mark.xdist_group(f"{simulator}-{array}"), id=f"{simulator}-{array}")
+    for simulator in SIMULATORS
+    for array in ARRAYS
+]
+"""Every simulator with every array; under ``--dist loadgroup`` one worker builds and starts each of them."""
+
+
+def random_settings(examples: int) -> settings:
+    """Settings of a property-based test: repeatable, unless ``BFIMNA_EXPLORE`` asks for so many other examples.
+
+    A failure prints the seed of its random program; ``@example(seed=...)`` repeats it. It is not shrunk, as a smaller
+    seed is no smaller program.
+    """
+    return settings(
+        max_examples=EXPLORE or examples,
+        derandomize=not EXPLORE,
+        database=None,
+        deadline=None,
+        print_blob=True,
+        phases=(Phase.explicit, Phase.generate),
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+class EnginePool:
+    """Simulators by config and name, each started once."""
+
+    def __init__(self) -> None:
+        self._engines: dict[tuple[int, str], RtlEngine] = {}
+
+    def get(self, config: TileConfig, simulator: str, stall_probability: float = 0.0) -> RtlEngine:
+        key = (config.hash, simulator)
+        if key not in self._engines or self._engines[key].closed:
+            self._engines[key] = RtlEngine(config, simulator)
+        engine = self._engines[key]
+        engine.stall_probability = stall_probability
+        engine.reset_after = 0
+        return engine
+
+    def close(self) -> None:
+        engines, self._engines = list(self._engines.values()), {}
+        for engine in engines:
+            engine.close()
+
+
+@dataclass(frozen=True)
+class EditedProgram(Program):
+    """A program whose header is another one."""
+
+    header: int = 0
+
+    @property
+    def words(self) -> list[int]:
+        return [self.header, *super().words[1:]]
+
+
+def program(*instructions: Instruction, config: TileConfig) -> Program:
+    """A program that nobody checked."""
+    return Program(instructions, config.hash)
+
+
+def store_program(config: TileConfig) -> Program:
+    """Shows every column, the tags and the totals, and changes nothing."""
+    return Program.build(
+        [
+            Instruction(Opcode.STORE, a=0, a_width=min(64, config.columns)),
+            *(
+                Instruction(Opcode.STORE, a=first, a_width=min(64, config.columns - first))
+                for first in range(64, config.columns, 64)
+            ),
+            Instruction(Opcode.STORE, kind=StoreKind.TAG, a_width=1),
+            Instruction(Opcode.STORE, kind=StoreKind.TOTAL, a_width=config.total_bits),
+            Instruction(Opcode.HALT),
+        ],
+        config,
+    )
+
+
+def differences(ours: Outcome, expected: Outcome) -> list[str]:
+    """In what two runs differ, stalls and identity excepted."""
+    found: list[str] = []
+    if ours.error is not expected.error:
+        found.append(f"error {ours.error.name} at {ours.address}, not {expected.error.name} at {expected.address}")
+    elif expected.error is not ErrorCode.NONE and ours.address != expected.address:
+        found.append(f"{ours.error.name} at {ours.address}, not at {expected.address}")
+    names = {name for name in (*ours.counters, *expected.counters) if not name.startswith("identity.")}
+    for name in sorted(names - {"cycles.stall"}):
+        if ours.counters.get(name) != expected.counters.get(name):
+            found.append(f"{name} {ours.counters.get(name)}, not {expected.counters.get(name)}")
+    if expected.error is not ErrorCode.NONE:
+        return found  # what was stored before an error is not looked at
+    if len(ours.planes) != len(expected.planes):
+        found.append(f"{len(ours.planes)} STOREs, not {len(expected.planes)}")
+    for index, (our, other) in enumerate(zip(ours.planes, expected.planes, strict=False)):
+        if not np.array_equal(our, other):
+            planes = np.flatnonzero((our != other).any(axis=1)).tolist()
+            found.append(f"STORE {index}: planes {planes} of {len(other)}")
+    return found
+
+
+def compare(engine: RtlEngine, job: Job, golden: GoldenTile) -> Outcome:
+    """Run a job on the Verilog and on the golden tile, and assert that they, and the law, agree."""
+    ours, expected = engine.run(job), golden.run(job)
+    found = differences(ours, expected)
+    assert not found, f"{engine.simulator}: " + "; ".join(found)
+    if not engine.stall_probability:
+        assert ours.counters["cycles.stall"] == 0
+    if expected.error is ErrorCode.NONE:
+        law = run_law(job.program, engine.config)
+        names = law.keys() - {"cycles.stall", "identity.config"}
+        assert {name: ours.counters[name] for name in names} == {name: law[name] for name in names}
+    return ours
