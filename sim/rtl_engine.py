@@ -71,7 +71,8 @@ class RtlEngine:
     Attributes
     ----------
     reset_after : cycles after which the tile is reset in the middle of each run from now on; 0 for never.
-    last_message : what the ports showed after the last run.
+    jobs : runs so far; with the seed it decides where the pauses of the next one are.
+    last_message : what the ports showed after the last run; zeros in the counters if the tile was reset.
 
     Raises
     ------
@@ -99,7 +100,7 @@ class RtlEngine:
         self.timeout_cycles = timeout_cycles
         self.reset_after = 0
         self.last_message: OutcomeMessage | None = None
-        self._jobs = 0
+        self.jobs = 0
         text = cached_tile_verilog(config) if verilog is None else verilog
         suffix = "" if waves is None else waves.suffix.removeprefix(".")
         self.build: Build = build(text, TOP, simulator, waves="vcd" if suffix == "vcd" else "fst" if suffix else "")
@@ -188,11 +189,11 @@ class RtlEngine:
             If the simulation ended, or did not take every plane of a run that ended well.
         """
         loads = [plane for planes in job.planes for plane in to_beats(planes, self.config)]
-        self._jobs += 1
+        self.jobs += 1
         message = JobMessage(
             words=job.program.words,
             beats=loads,
-            seed=self.seed + self._jobs,
+            seed=self.seed + self.jobs,
             stall_probability=self.stall_probability,
             reset_after=self.reset_after,
             timeout_cycles=self.timeout_cycles,

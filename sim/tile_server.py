@@ -51,8 +51,12 @@ class TileBench:
         if job.reset_after:
             ends.append(ClockCycles(dut.clk, job.reset_after))
         ended = await First(*ends)
-        await RisingEdge(dut.clk)
         was_reset = bool(job.reset_after) and ended is ends[-1]
+        if was_reset:
+            self._stop()
+            await self.reset()  # at once; reading the counters takes longer than many an instruction
+        else:
+            await RisingEdge(dut.clk)
         timed_out = ended is ends[2]
         outcome = OutcomeMessage(
             beats=list(self.plane_out.words),
@@ -63,11 +67,14 @@ class TileBench:
             timed_out=timed_out,
             unread_beats=len(job.beats) - self.plane_in.sent,
         )
-        for stream in (self.program, self.plane_in, self.plane_out):
-            stream.stop()
-        if was_reset or timed_out or outcome.error:
+        self._stop()
+        if timed_out or outcome.error:
             await self.reset()
         return outcome
+
+    def _stop(self) -> None:
+        for stream in (self.program, self.plane_in, self.plane_out):
+            stream.stop()
 
     async def _counters(self) -> dict[str, int]:
         values: dict[str, int] = {}

@@ -31,12 +31,8 @@ COMPACT = {
 }  # fmt: skip
 """Few rows, none of whose numbers divides another, and columns for operands of 32 bits; for Icarus."""
 
-PLACES = [
-    pytest.param(simulator, array, marks=pytest.mark.xdist_group(f"{simulator}-{array}"), id=f"{simulator}-{array}")
-    for simulator in SIMULATORS
-    for array in ARRAYS
-]
-"""Every simulator with every array; under ``--dist loadgroup`` one worker builds and starts each of them."""
+PLACES = [pytest.param(simulator, array, id=f"{simulator}-{array}") for simulator in SIMULATORS for array in ARRAYS]
+"""Every simulator with every array."""
 
 
 def random_settings(examples: int) -> settings:
@@ -62,13 +58,15 @@ class EnginePool:
     def __init__(self) -> None:
         self._engines: dict[tuple[int, str], RtlEngine] = {}
 
-    def get(self, config: TileConfig, simulator: str, stall_probability: float = 0.0) -> RtlEngine:
+    def get(self, config: TileConfig, simulator: str, stall_probability: float = 0.0, seed: int = 0) -> RtlEngine:
+        """The tile in a simulator, with pauses at the same places whatever it did before."""
         key = (config.hash, simulator)
         if key not in self._engines or self._engines[key].closed:
             self._engines[key] = RtlEngine(config, simulator)
         engine = self._engines[key]
         engine.stall_probability = stall_probability
         engine.reset_after = 0
+        engine.seed, engine.jobs = seed, 0
         return engine
 
     def close(self) -> None:

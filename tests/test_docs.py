@@ -154,10 +154,13 @@ def test_excerpt_of_the_demo(resnet8: Graph) -> None:
     network = Network(resnet8, CONFIGS["cap"])
     cycles = {plan.shape.name: sum(v for k, v in plan.law.items() if k.startswith("cycles.")) for plan in network.plans}
     cycles["total"] = sum(cycles.values())
-    found = re.findall(r"^  (\w+) .*?([\d,]+) +([\d,]+) +(?:\d+% +)?yes$", README, re.MULTILINE)
-    assert [name for name, _, _ in found] == ["conv1", "conv2", "total"]
-    for name, counted, law in found:
-        assert number(counted) == number(law) == cycles[name]
+    # layer, cycles, four owners, law
+    found = re.findall(
+        r"^ (\w+) .*?([\d,]+) +([\d,]+) +([\d,]+) +([\d,]+) +([\d,]+) +([\d,]+) +(?:\d+% +)?yes$", README, re.MULTILINE
+    )
+    assert [name for name, *_ in found] == ["conv1", "conv2", "total"]
+    for name, counted, *owners, law in found:
+        assert number(counted) == sum(map(number, owners)) == number(law) == cycles[name]
 
 
 @pytest.mark.parametrize("row", table("bits"), ids=lambda row: row[0])

@@ -205,11 +205,10 @@ def whole_and_partial_grids() -> Iterator[object]:
     """Verilator walks the whole grid. Icarus, far slower, walks parts of it, and the whole in the slow tests."""
     for place in PLACES:
         simulator, array = place.values
-        group = pytest.mark.xdist_group(f"{simulator}-{array}")
         if simulator == "icarus":
             widths = FEW_WIDTHS if array == "cells" else SOME_WIDTHS
-            yield pytest.param(simulator, array, widths, marks=group, id=f"{simulator}-{array}-partly")
-        marks = [group, pytest.mark.slow] if simulator == "icarus" else [group]
+            yield pytest.param(simulator, array, widths, id=f"{simulator}-{array}-partly")
+        marks = [pytest.mark.slow] if simulator == "icarus" else []
         yield pytest.param(simulator, array, WIDTHS, marks=marks, id=f"{simulator}-{array}")
 
 
@@ -251,13 +250,13 @@ WIDE = [
 @pytest.mark.parametrize(
     ("simulator", "config"),
     [
-        pytest.param("verilator", CONFIGS["small"], marks=pytest.mark.xdist_group("verilator-small")),
-        *(pytest.param("icarus", COMPACT[array]) for array in ("4r2w", "3r1w")),
+        ("verilator", CONFIGS["small"]),
+        *(("icarus", COMPACT[array]) for array in ("4r2w", "3r1w")),
     ],
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
 def test_wide_operands(pool: EnginePool, simulator: str, config: TileConfig) -> None:
-    # The greatest products take Icarus as long as all else together, so there they have just one combination of signs.
+    # The greatest products take Icarus as long as all else together, so there a is signed.
     points = [point for point in WIDE if simulator != "icarus" or point.a_width * point.b_width < 256 or point.a_signed]
     assert all(point.fits(config) for point in points)
     assert check(pool.get(config, simulator), points) == len(points)

@@ -184,14 +184,13 @@ def random_illegal(rng: np.random.Generator, config: TileConfig) -> Instruction:
     """A random legal instruction with one field changed so that it is none any more."""
     while True:
         opcode = Opcode(int(rng.choice([int(opcode) for opcode in OPERATIONS])))
-        field = str(rng.choice(sorted(FIELDS.keys() - {"constant"})))
-        values = {field: int(rng.integers(1 << FIELDS[field]))}
+        field = str(rng.choice(sorted(FIELDS)))
+        values = {field: int(rng.integers(1 << rng.integers(1, FIELDS[field] + 1)))}  # mostly small
         bad = replace(ProgramMaker(rng, config).random_instruction(opcode), **values)
         if violation(bad, config) is not None and bad.opcode != Opcode.INIT:  # p is part of the constant of INIT
             return bad
 
 
-@pytest.mark.xdist_group("verilator-4r2w")
 def test_random_illegal_instructions(pool: EnginePool) -> None:
     config = TINY["4r2w"]
     met = set()

@@ -41,7 +41,7 @@ def test_random_programs_equal_golden(pool: EnginePool, simulator: str, array: s
     @random_settings(examples(simulator, array))
     @given(seed=SEEDS)
     def property_holds(seed: int) -> None:
-        engine = pool.get(config, simulator, stalls)
+        engine = pool.get(config, simulator, stalls, seed)
         stalled.append(compare(engine, job_of(config, seed), GoldenTile(config, seed)).counters["cycles.stall"])
 
     property_holds()
@@ -55,7 +55,7 @@ def test_state_persists_from_program_to_program(pool: EnginePool, simulator: str
     @random_settings(max(examples(simulator, array) // 3, 2))
     @given(seed=SEEDS, stalls=st.sampled_from(STALLS))
     def property_holds(seed: int, stalls: float) -> None:
-        engine, golden = pool.get(config, simulator, stalls), GoldenTile(config, seed)
+        engine, golden = pool.get(config, simulator, stalls, seed), GoldenTile(config, seed)
         compare(engine, job_of(config, seed, 4), golden)
         for following in range(1, 4):
             compare(engine, job_of(config, seed + following, 6, load_everything=False), golden)
@@ -71,7 +71,7 @@ def test_reset_in_mid_instruction(pool: EnginePool, simulator: str, array: str) 
     @random_settings(max(examples(simulator, array) // 2, 3))
     @given(seed=SEEDS, stalls=st.sampled_from(STALLS), moment=st.floats(0, 1, exclude_max=True))
     def property_holds(seed: int, stalls: float, moment: float) -> None:
-        engine = pool.get(config, simulator, stalls)
+        engine = pool.get(config, simulator, stalls, seed)
         broken_off = job_of(config, seed)
         law = run_law(broken_off.program, config)
         cycles = sum(value for name, value in law.items() if name.startswith("cycles."))
@@ -80,7 +80,7 @@ def test_reset_in_mid_instruction(pool: EnginePool, simulator: str, array: str) 
         outcome = engine.run(broken_off)
         assert engine.last_message is not None
         assert engine.last_message.was_reset
-        assert outcome.cycles <= cycles + outcome.counters["cycles.stall"]
+        assert set(outcome.counters.values()) == {0}
         engine.reset_after = 0
         compare(engine, job_of(config, seed + 1), GoldenTile(config, seed))
 
@@ -111,14 +111,13 @@ def test_all_arrays_leave_the_same_planes(pool: EnginePool, simulator: str) -> N
     property_holds()
 
 
-@pytest.mark.xdist_group("verilator-small")
 def test_random_programs_on_small(pool: EnginePool) -> None:
     config = CONFIGS["small"]
 
     @random_settings(25)
     @given(seed=SEEDS, stalls=st.sampled_from(STALLS))
     def property_holds(seed: int, stalls: float) -> None:
-        compare(pool.get(config, "verilator", stalls), job_of(config, seed, 25), GoldenTile(config, seed))
+        compare(pool.get(config, "verilator", stalls, seed), job_of(config, seed, 25), GoldenTile(config, seed))
 
     property_holds()
 
@@ -155,7 +154,7 @@ def test_odd_sizes(config: TileConfig) -> None:
     @random_settings(3)
     @given(seed=SEEDS, stalls=st.sampled_from(STALLS))
     def property_holds(seed: int, stalls: float) -> None:
-        compare(pool.get(config, "icarus", stalls), job_of(config, seed), GoldenTile(config, seed))
+        compare(pool.get(config, "icarus", stalls, seed), job_of(config, seed), GoldenTile(config, seed))
 
     try:
         property_holds()
