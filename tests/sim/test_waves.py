@@ -99,9 +99,14 @@ def test_waves_of_a_layer(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> 
 
 def test_nothing_is_left_of_waves_that_fail(tmp_path: Path) -> None:
     target = tmp_path / "a.vcd"
-    with pytest.raises(KeyError, match=r"^'stop'$"), waves.whole(target) as unfinished:
-        unfinished.write_text("half")
-        raise KeyError("stop")
+
+    def interrupted() -> None:
+        with waves.whole(target) as unfinished:
+            unfinished.write_text("half")
+            raise KeyError("stop")
+
+    with pytest.raises(KeyError, match=r"^'stop'$"):
+        interrupted()
     assert list(tmp_path.iterdir()) == []
 
 
