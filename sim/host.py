@@ -201,6 +201,7 @@ def run_graph(
     inputs: Sequence[NDArray[np.integer[Any]]],
     engine: Engine,
     *,
+    network: Network | None = None,
     check: bool = True,
     progress: Progress | None = None,
 ) -> NetworkResult:
@@ -211,6 +212,7 @@ def run_graph(
     graph : the network.
     inputs : stored numbers 0..2**bits-1, each of the (height, width, channels) of the network's input.
     engine : a tile, or the laws (then no maps are computed).
+    network : the graph mapped to the engine's tile, where that was done before.
     check : whether every map is compared with the integer operators.
     progress : see :data:`Progress`.
 
@@ -224,7 +226,7 @@ def run_graph(
         If an input has another shape or numbers out of range.
     """
     started = time.perf_counter()
-    network = Network(graph, engine.config)
+    network = Network(graph, engine.config) if network is None else network
     results = [LayerResult(plan) for plan in network.plans]
     for result, law in zip(results, network.laws, strict=True):
         for _ in inputs:

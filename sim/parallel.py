@@ -19,7 +19,7 @@ from golden.engine import TileError
 from golden.graph import Graph
 from hw.config import TileConfig
 from sim.engines import create_engine
-from sim.host import LayerResult, NetworkResult, add_counters, run_graph
+from sim.host import LayerResult, Network, NetworkResult, add_counters, run_graph
 
 __all__ = ["Work", "run_inputs"]
 
@@ -78,11 +78,12 @@ def run_inputs(work: Work, inputs: Inputs, jobs: int, progress: Progress) -> tup
 
 def _run(work: Work, inputs: Inputs, progress: Progress) -> _Done:
     """Run inputs in this process, one after the other."""
+    network = Network(work.graph, work.config)  # refuses what does not fit before hardware is built
     started = time.perf_counter()
     engine = create_engine(work.engine, work.config, seed=work.seed, **work.options)
     built = time.perf_counter() - started
     try:
-        result = run_graph(work.graph, inputs, engine, progress=progress)
+        result = run_graph(work.graph, inputs, engine, network=network, progress=progress)
     finally:
         engine.close()
     return _Done(result, built)

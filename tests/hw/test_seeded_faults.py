@@ -1,7 +1,8 @@
 """Faults seeded in the Verilog: a named check catches each of them, and the unbroken design passes every check."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,9 +37,10 @@ def whole(*instructions: Instruction) -> Job:
     return Job(program, random_planes(np.random.default_rng(8), program, CONFIG))
 
 
-def two(opcode: Opcode, **fields: object) -> tuple[Instruction, Instruction]:
+def two(opcode: Opcode, **fields: Any) -> tuple[Instruction, Instruction]:
     """The same instruction with unsigned and with signed operands."""
-    return tuple(Instruction(opcode, a_signed=s, b_signed=s, **fields) for s in (False, True))  # type: ignore[arg-type]
+    unsigned = Instruction(opcode, **fields)
+    return unsigned, replace(unsigned, a_signed=True, b_signed=True)
 
 
 CHECKS: dict[str, Callable[[], Job]] = {

@@ -110,7 +110,6 @@ def test_resnet8_is_refused(name: str, capfd: pytest.CaptureFixture[str]) -> Non
     assert_refused(capfd.readouterr())
 
 
-@pytest.mark.xfail(reason="the hardware is built, for minutes, before the network is mapped and refused")
 def test_resnet8_is_refused_before_the_hardware_is_built(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
