@@ -23,7 +23,8 @@ class Sequencer:
     Attributes
     ----------
     error : the code that the tile raised; NONE as long as nothing was refused.
-    address : of the instruction under way or refused; the program's length when its end came without HALT.
+    address : of the instruction under way or refused; the program's length when its end came without
+        HALT, 0 after HALT.
     """
 
     def __init__(self, program: Program, config: TileConfig) -> None:
@@ -50,6 +51,7 @@ class Sequencer:
                 legal.add(address)
             yield instruction
             if instruction.opcode == Opcode.HALT:
+                self.address = 0  # as the error port shows it when nothing was refused
                 return
             self.address += 1
             if instruction.opcode == Opcode.LOOP:

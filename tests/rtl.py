@@ -113,7 +113,7 @@ def differences(ours: Outcome, expected: Outcome) -> list[str]:
     found: list[str] = []
     if ours.error is not expected.error:
         found.append(f"error {ours.error.name} at {ours.address}, not {expected.error.name} at {expected.address}")
-    elif expected.error is not ErrorCode.NONE and ours.address != expected.address:
+    elif ours.address != expected.address:
         found.append(f"{ours.error.name} at {ours.address}, not at {expected.address}")
     names = {name for name in (*ours.counters, *expected.counters) if not name.startswith("identity.")}
     for name in sorted(names - {"cycles.stall"}):
