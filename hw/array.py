@@ -8,6 +8,8 @@ Three back-ends behind one interface, chosen by ``config.array``; every program 
   LUTRAM. The latches are fetched from and spilled to the memory in cycles of their own.
 """
 
+from collections.abc import Mapping
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
@@ -15,6 +17,7 @@ from amaranth.lib.wiring import In, Out
 from hw.component import Component
 from hw.config import TileConfig
 from hw.layouts import micro_operation
+from hw.vertical import VerticalLines
 
 __all__ = ["ArraySignature", "CellArray", "ColumnArray", "create_array"]
 
@@ -26,7 +29,7 @@ class ArraySignature(wiring.Signature):
     -------
     operation : ``Out(micro_operation)``, the sequencer's compare or write of this cycle.
     tag : ``Out(R)``, rows that a write goes to.
-    match : ``In(R)``, rows that match the compare of this cycle.
+    match : ``In(R)``, rows that match the compare of this cycle; on a 2D tile, only those that take part in it.
     port_column : ``Out(column)``, the column that the plane port reads or writes.
     port_read : ``Out(1)``, the plane port uses the array in this cycle, which then has no pass.
     port_write : ``Out(1)``, write ``port_planes`` to the row blocks in ``port_blocks`` of that column.
@@ -78,6 +81,19 @@ class _Array(Component):
         """A column after the key went into the rows that are written."""
         return Mux(key, column | self.rows, column & ~self.rows)
 
+    def matched(self, m: Module, columns: Mapping[str, Value]) -> Value:
+        """Rows whose slots agree with the compare of this cycle; on a 2D tile slot x may be another row block's."""
+        operation = self.bus.operation
+        match: Value = Const(-1, self.config.rows)
+        if self.config.vertical:
+            m.submodules.vertical = lines = VerticalLines(self.config)
+            m.d.comb += [lines.control.eq(operation.vertical), lines.column.eq(columns["x"])]
+            columns = {**columns, "x": lines.partner}
+            match = lines.active
+        for slot, column in columns.items():
+            match &= self.matches(column, operation.mask[slot], operation.key[slot])
+        return match
+
     def merged(self, column: Value) -> Value:
         """A column after the plane port wrote its row blocks."""
         size = self.config.outputs
@@ -106,11 +122,13 @@ class CellArray(_Array):
         write_key, write_mask = Signal(config.columns), Signal(config.columns)
         columns = [Signal(config.rows, name=f"column_{index}", reset_less=True) for index in range(config.columns)]
         match: Value = Const(-1, config.rows)
+        # On a 2D tile slot x goes over the vertical lines, and may name the column of slot y in another row.
+        slots = ("y", "c", "f") if config.vertical else ("x", "y", "c", "f")
 
         for index, column in enumerate(columns):
             # Slots name columns; a CAM wants one key and one mask bit for each column.
-            compared = [operation.mask[slot] & (operation[slot] == index) for slot in ("x", "y", "c", "f")]
-            keys = [operation.key[slot] for slot in ("x", "y", "c", "f")]
+            compared = [operation.mask[slot] & (operation[slot] == index) for slot in slots]
+            keys = [operation.key[slot] for slot in slots]
             driven = [operation.write_mask[slot] & (operation[slot] == index) for slot in ("y", "c", "f")]
             values = [operation.write_key[slot] for slot in ("y", "c", "f")]
             m.d.comb += [
@@ -127,12 +145,19 @@ class CellArray(_Array):
             with m.Elif(bus.port_write & (bus.port_column == index)):
                 m.d.sync += column.eq(self.merged(column))
 
+        if config.vertical:
+            partner = Signal(config.rows)
+            self._read(m, columns, operation.x, partner)
+            match &= self.matched(m, {"x": partner})
         m.d.comb += bus.match.eq(match)
-        with m.Switch(bus.port_column):
-            for index, column in enumerate(columns):
-                with m.Case(index):
-                    m.d.comb += bus.port_data.eq(column)
+        self._read(m, columns, bus.port_column, bus.port_data)
         return m
+
+    def _read(self, m: Module, columns: list[Signal], column: Value, plane: Signal) -> None:
+        with m.Switch(column):
+            for index, cells in enumerate(columns):
+                with m.Case(index):
+                    m.d.comb += plane.eq(cells)
 
 
 def _store(m: Module, config: TileConfig) -> memory.Memory:
@@ -157,10 +182,7 @@ class ColumnArray(_Array):
         m.d.comb += reads["f"].addr.eq(Mux(bus.port_read, bus.port_column, operation.f))
         m.d.comb += bus.port_data.eq(reads["f"].data)
 
-        match: Value = Const(-1, self.config.rows)
-        for slot, port in reads.items():
-            match &= self.matches(port.data, operation.mask[slot], operation.key[slot])
-        m.d.comb += bus.match.eq(match)
+        m.d.comb += bus.match.eq(self.matched(m, {slot: port.data for slot, port in reads.items()}))
 
         # A pass writes y and c, or f alone: two ports are enough.
         written = operation.write_mask
@@ -201,22 +223,15 @@ class LatchedArray(_Array):
 
         # The third read port serves fetches and the plane port, which never meet.
         m.d.comb += [first.addr.eq(operation.x), second.addr.eq(operation.y), third.addr.eq(bus.port_column)]
-        with m.If(operation.fetch_c):
-            m.d.comb += third.addr.eq(operation.c)
-        with m.Elif(operation.fetch_f):
+        with m.If(operation.fetch_f):
             m.d.comb += third.addr.eq(operation.f)
         m.d.comb += bus.port_data.eq(third.data)
 
         columns = {"x": first.data, "y": second.data, "c": carry, "f": flag}
-        match: Value = Const(-1, config.rows)
-        for slot, column in columns.items():
-            match &= self.matches(column, operation.mask[slot], operation.key[slot])
-        m.d.comb += bus.match.eq(match)
+        m.d.comb += bus.match.eq(self.matched(m, columns))
 
         # Writes to c and f stay in the latches until they are spilled.
-        with m.If(operation.fetch_c):
-            m.d.sync += carry.eq(third.data)
-        with m.Elif(operation.clear_c):
+        with m.If(operation.clear_c):
             m.d.sync += carry.eq(0)
         with m.Elif(operation.write & operation.write_mask.c):
             m.d.sync += carry.eq(self.written(carry, operation.write_key.c))

@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-__all__ = ["ARRAYS", "CONFIGS", "ConfigError", "TileConfig", "load_config"]
+__all__ = ["ARRAYS", "CONFIGS", "PASSES", "ConfigError", "TileConfig", "load_config"]
 
 ARRAYS = ("cells", "4r2w", "3r1w")
 """Array back-ends: a CAM of cells, and two memories addressed by column with their read and write ports."""
 
-ARCHITECTURE = 1
+PASSES = ("classical", "merged", "two_tags")
+"""How the passes of additions are made: one write for each compare, compares OR-ed into one write where their order
+allows it, or two tag registers that hold the rows of two writes, so that no order is needed."""
+
+ARCHITECTURE = 2
 """Version of what the tile does with a program; part of every config hash."""
 
 MAXIMUM_COLUMNS = 4096  # what a 12-bit column field of an instruction can name
@@ -44,7 +48,9 @@ class TileConfig:
     port_queue : LOADs and STOREs that may be under way at once.
     loop_depth : loops that may be nested.
     activity : whether rows matched and cells written are counted (results and cycles never depend on it).
-    vertical : reserved for the 2D tile; must be False.
+    vertical : the 2D tile, whose rows can be compared with rows of other blocks; without it the unit is not there.
+    passes : how additions are made, one of :data:`PASSES`.
+    zero_skip : a DOT may search for leading zero planes and skip them; without it the search is not there.
 
     Raises
     ------
@@ -65,6 +71,8 @@ class TileConfig:
     loop_depth: int = 2
     activity: bool = True
     vertical: bool = False
+    passes: str = "classical"
+    zero_skip: bool = False
 
     def __post_init__(self) -> None:
         sizes = {
@@ -96,11 +104,11 @@ class TileConfig:
             )
         if self.total_bits < self.fill_bits:
             raise ConfigError(f"total_bits must be at least fill_bits ({self.fill_bits}), not {self.total_bits}")
-        for field in ("activity", "vertical"):
+        if self.passes not in PASSES:
+            raise ConfigError(f"passes must be one of {', '.join(PASSES)}, not {self.passes!r}")
+        for field in ("activity", "vertical", "zero_skip"):
             if not isinstance(getattr(self, field), bool):
                 raise ConfigError(f"{field} must be true or false, not {getattr(self, field)!r}")
-        if self.vertical:
-            raise ConfigError("vertical must be False: the 2D unit is not built yet, its opcodes are reserved")
 
     @property
     def rows(self) -> int:
@@ -153,11 +161,14 @@ CONFIGS: dict[str, TileConfig] = {
         TileConfig(name="small", taps=16, outputs=16, columns=128, plane_bits=64),
         TileConfig(name="cap", taps=75, outputs=64, columns=128, plane_bits=4800, activity=False),
         TileConfig(name="cap64", taps=75, outputs=64, columns=128, plane_bits=64, activity=False),
+        TileConfig(name="cap2d", taps=75, outputs=64, columns=128, plane_bits=4800, activity=False, vertical=True),
+        TileConfig(name="cap256", taps=75, outputs=64, columns=256, plane_bits=4800, activity=False),
         TileConfig(name="cap16", taps=75, outputs=64, columns=16, plane_bits=4800, array="cells", activity=False),
     )
 }  # fmt: skip
 """The named configurations: ``tiny`` for Icarus and small FPGAs, ``small`` for tests, ``cap`` = 4,800 rows with a port
-as wide as a plane, ``cap64`` the same with a 64-bit port, ``cap16`` = 4,800 rows x 16 columns for DOT only."""
+as wide as a plane, ``cap64`` the same with a 64-bit port, ``cap2d`` the same as a 2D tile, ``cap256`` the same with
+columns for the temporaries of mode ``constant``, ``cap16`` = 4,800 rows x 16 columns for DOT only."""
 
 
 def load_config(name_or_file: str) -> TileConfig:

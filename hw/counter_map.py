@@ -31,6 +31,7 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("events.writes", "cycle", "cycles with a write by the sequencer"),
     Counter("events.written_columns", "column", "columns that the writes wrote"),
     Counter("events.port_steps", "step", "beats and planes that the plane port moved"),
+    Counter("events.skipped_planes", "plane", "leading zero planes that searches found and DOTs skipped"),
     Counter("activity.rows_matched", "row", "tagged rows after each compare, added up"),
     Counter("activity.cells_written", "cell", "rows written times columns written, added up"),
     Counter("identity.config", "hash", "the config hash of the hardware"),

@@ -7,7 +7,21 @@ from amaranth.lib.wiring import In, Out
 
 from hw.component import Component
 from hw.config import TileConfig
-from hw.isa import OPERATIONS, TOTAL_KINDS, ErrorCode, LoadKind, Opcode, Operation, Owner, Role
+from hw.isa import (
+    CONSTANT_BITS,
+    OPERATIONS,
+    TOTAL_KINDS,
+    ConstantKind,
+    DotKind,
+    ErrorCode,
+    LoadKind,
+    Opcode,
+    Operation,
+    Owner,
+    ReduceKind,
+    Role,
+    legal_kinds,
+)  # fmt: skip
 from hw.layouts import INSTRUCTION
 
 __all__ = ["Decoder"]
@@ -57,26 +71,31 @@ class Decoder(Component):
     def _reserved(self) -> Value:
         op = self.instruction
         kinds = [
-            (op.opcode == opcode) & ~Cat(op.kind == kind for kind in rule.kinds).any()
+            (op.opcode == opcode) & ~Cat(op.kind == kind for kind in legal_kinds(opcode, self.config)).any()
             for opcode, rule in OPERATIONS.items()
             if rule.kinds is not None
         ]
+        if self.config.zero_skip:
+            kinds.append(self._is(Opcode.DOT) & (op.kind == DotKind.SKIP) & op.a_signed)
         return (op.reserved != 0) | (op.owner > max(Owner)) | Cat(kinds).any()
 
     @property
     def _off_column(self) -> Value:
         kinds = Cat(self.instruction.kind == kind for kind in TOTAL_KINDS).any()
-        return self._any(lambda rule: rule.kinds is not None) & kinds
+        return self._is(Opcode.LOAD, Opcode.STORE) & kinds
 
     def _widths(self) -> Value:
         op, config = self.instruction, self.config
         widths = {"a": op.a_width, "b": op.b_width, "d": op.d_width}
-        wanted = widths | {"a+b": op.a_width + op.b_width, "1": Const(1), "2": Const(2)}
+        # Levels of a tree of n words: the places k for which n is above 2^k.
+        words = op.constant.as_signed()
+        levels = sum((words > (1 << place) for place in range(CONSTANT_BITS - 1)), Const(0))
+        terms = widths | {"1": Const(1), "levels": levels}
         faults: list[Value] = []
         for opcode, rule in OPERATIONS.items():
             this = op.opcode == opcode
             used = {
-                "a": rule.a_limit if rule.a is not Role.UNUSED or rule.constant_width else 0,
+                "a": rule.a_limit if rule.a is not Role.UNUSED or rule.free_a else 0,
                 "b": rule.b_limit if rule.b is not Role.UNUSED else 0,
                 "d": rule.d_limit if rule.d is not Role.UNUSED else 0,
             }
@@ -85,11 +104,13 @@ class Decoder(Component):
                     bound: Value | int = limit
                     if opcode in (Opcode.DRAIN, Opcode.RESTORE):
                         bound = min(limit, config.total_bits)
-                    elif rule.kinds is not None:
+                    elif opcode in (Opcode.LOAD, Opcode.STORE):
                         narrow = Mux(op.kind == LoadKind.TOTAL, min(limit, config.total_bits), limit)
                         bound = Mux(op.kind == LoadKind.TAG, 1, narrow)
                     faults.append(this & ((widths[field] == 0) | (widths[field] > bound)))
-            faults += [this & (widths[field] != wanted[other]) for field, other in rule.widths]
+            for field, wanted in rule.widths:
+                total = sum((terms[term] for term in wanted.split("+")), Const(0))
+                faults.append(this & (widths[field] != total))
             if rule.narrow_a:
                 faults.append(this & (op.a_width > op.b_width))
         return Cat(faults).any()
@@ -103,20 +124,39 @@ class Decoder(Component):
             "d": self._any(lambda rule: rule.d is not Role.UNUSED) & on_column,
         }
         predicate = self._any(lambda rule: rule.predicate) & op.predicated
-        scratch = self._any(lambda rule: rule.scratch) & op.a_signed
         ranges = [(used[field], op[field], op[field] + op[f"{field}_width"]) for field in ("a", "b", "d")]
-        return [*ranges, (predicate | scratch, op.p, op.p + 1)]
+        return [*ranges, (predicate | self._scratch(), op.p, op.p + 1)]
+
+    def _scratch(self) -> Value:
+        """Whether column p is written, by :data:`hw.isa.SCRATCH_RULES`."""
+        op = self.instruction
+        conditions: dict[str, Value] = {
+            "never": Const(0),
+            "always": Const(1),
+            "a_signed": op.a_signed,
+            "sparse and b_signed": (op.kind == ConstantKind.SPARSE) & op.b_signed,
+            "shift": op.kind == ReduceKind.SHIFT,
+        }
+        return self._either(*(self._is(opcode) & conditions[rule.scratch] for opcode, rule in OPERATIONS.items()))
 
     def _columns(self) -> Value:
         return Cat(used & (end > self.config.columns) for used, _, end in self._ranges()).any()
 
     def _overlaps(self) -> Value:
-        ranges = self._ranges()
+        ranges, op = self._ranges(), self.instruction
+        # Where d may coincide with an operand, their widths are equal: the first columns tell.
+        coincides = {
+            field: self._any(lambda rule, field=field: rule.in_place == field) & ~op.predicated & (op[field] == op.d)
+            for field in ("a", "b")
+        }
+        fields = ("a", "b", "d", "p")
         meets = [
             used & other & (first < other_end) & (other_first < end)
+            & ~(coincides.get(fields[index], Const(0)) if fields[later] == "d" else Const(0))
             for index, (used, first, end) in enumerate(ranges)
-            for other, other_first, other_end in ranges[index + 1 :]
-        ]
+            for later, (other, other_first, other_end) in enumerate(ranges)
+            if later > index
+        ]  # fmt: skip
         return Cat(meets).any() & ~self._is(Opcode.DOT)
 
     def _rows(self) -> Value:
@@ -124,9 +164,11 @@ class Decoder(Component):
         block = self._is(Opcode.DRAIN, Opcode.RESTORE)
         block |= self._is(Opcode.LOAD, Opcode.STORE) & (op.kind == LoadKind.BLOCK)
         distance = op.constant.as_signed()
-        return (block & (op.constant >= taps)) | (
-            self._is(Opcode.MOVE) & ((distance >= taps) | (distance <= -taps))
-        )  # fmt: skip
+        return self._either(
+            block & (op.constant >= taps),
+            self._is(Opcode.MOVE) & ((distance >= taps) | (distance <= -taps)),
+            self._is(Opcode.REDUCE) & ((distance < 1) | (distance > taps)),
+        )
 
     def _fill(self) -> Value:
         op, config = self.instruction, self.config

@@ -30,13 +30,15 @@ class EventCounters(Component):
     -------
     clear : a run starts.
     counted, owner : this cycle belongs to the run, and to whom. stalled : the tile stands still in this cycle.
-    executed : an instruction was decoded. port_step : the plane port made a step.
-    operation : the micro-operation of this cycle. count : responders of each output, plane by plane.
+    executed : an instruction was decoded. port_step : the plane port made a step. skipped : a plane was.
+    operation : the micro-operation of this cycle. count : responders of each output, plane by plane. other : the
+        second tag register, where its rows are counted.
     index, value : the counter port.
     """
 
     def __init__(self, config: TileConfig):
         self.config = config
+        self.two_tags = config.activity and config.passes == "two_tags"
         super().__init__(
             {
                 "clear": In(1),
@@ -45,11 +47,13 @@ class EventCounters(Component):
                 "stalled": In(1),
                 "executed": In(1),
                 "port_step": In(1),
+                "skipped": In(1),
                 "operation": In(micro_operation(config)),
                 "count": In(config.outputs * config.count_bits),
                 "index": In(bits_for(len(COUNTERS) - 1)),
                 "value": Out(COUNTER_BITS),
             }
+            | ({"other": In(config.rows)} if self.two_tags else {})
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -71,6 +75,7 @@ class EventCounters(Component):
             "events.writes": running & writes,
             "events.written_columns": Mux(running & writes, written, 0),
             "events.port_steps": running & self.port_step,
+            "events.skipped_planes": running & self.skipped,
         }  # fmt: skip
         if config.activity:
             increments |= self._activity(m, running, writes, written, spills)
@@ -98,12 +103,18 @@ class EventCounters(Component):
         tagged = Signal(range(config.rows + 1))
         planes = [self.count[bit * size : (bit + 1) * size] for bit in range(config.count_bits)]
         m.d.comb += tagged.eq(_add([_population(plane) << bit for bit, plane in enumerate(planes)]))
-        compared = Signal()
+        compared, second = Signal(), Signal()
         with m.If(~self.stalled):
-            m.d.sync += compared.eq(self.counted & self.operation.compare)
-        rows = Mux(self.operation.all_rows | spills, config.rows, tagged)
+            m.d.sync += [compared.eq(self.counted & self.operation.compare), second.eq(self.operation.second)]
+        matched: Value = tagged
+        written_rows: Value = tagged
+        if self.two_tags:
+            others = _population(self.other)
+            matched = Mux(second, others, tagged)
+            written_rows = Mux(self.operation.second, others, tagged)
+        rows = Mux(self.operation.all_rows | spills, config.rows, written_rows)
         return {
-            "activity.rows_matched": Mux(compared & ~self.stalled, tagged, 0),
+            "activity.rows_matched": Mux(compared & ~self.stalled, matched, 0),
             "activity.cells_written": Mux(running & writes, rows * written, 0),
         }
 

@@ -15,15 +15,19 @@ from enum import Enum, IntEnum
 from hw.config import TileConfig
 
 __all__ = [
-    "FIELDS", "INSTRUCTION_BITS", "MAGIC", "OPERATIONS", "VERSION", "ErrorCode", "Instruction", "LoadKind", "Opcode",
-    "Operation", "Owner", "Program", "ProgramError", "Role", "StoreKind", "violation",
+    "CLAMP_BITS", "CONSTANT_BITS", "FIELDS", "INSTRUCTION_BITS", "MAGIC", "MAXIMUM_OPERAND", "MAXIMUM_RESULT",
+    "OPERATIONS", "SCRATCH_RULES", "TOTAL_KINDS", "VERSION", "CompareKind", "ConstantKind", "DotKind", "ErrorCode",
+    "Instruction", "LoadKind", "Opcode", "Operation", "Owner", "Program", "ProgramError", "ReduceKind", "Role",
+    "StoreKind", "clamp_bounds", "clamp_constant", "fields_used", "legal_kinds", "reduce_levels", "violation",
 ]  # fmt: skip
 
-VERSION = 1
+VERSION = 2
 MAGIC = 0x4642  # "BF", little-endian
 INSTRUCTION_BITS = 128
 MAXIMUM_OPERAND = 32
 MAXIMUM_RESULT = 64
+CLAMP_BITS = 24
+"""Bits of each of the two bounds in the constant of a CLAMP."""
 
 
 class ProgramError(ValueError):
@@ -52,16 +56,25 @@ class Opcode(IntEnum):
     ADD = 0x28
     SUB = 0x29
     ADDC = 0x2A
+    RSUB = 0x2B
     MUL = 0x2C
     MULC = 0x2D
+    SUM = 0x2E
+    DIFF = 0x2F
     MAX = 0x30
     MIN = 0x31
     MAXC = 0x32
     MINC = 0x33
     RELU = 0x34
+    CLAMP = 0x35
     MOVE = 0x38
-    # Reserved for the vertical unit and for raw micro-operations.
+    NEG = 0x3A
+    ABS = 0x3B
+    RDIFF = 0x3C
+    CMP = 0x40
+    CMPC = 0x41
     REDUCE = 0x60
+    # Reserved for raw micro-operations.
     VERTICAL_COMPARE = 0x61
     VERTICAL_WRITE = 0x62
     COMPARE = 0x70
@@ -96,6 +109,39 @@ class StoreKind(IntEnum):
     BLOCK = 1  # S bits: rows constant*S .. of a column
     TOTAL = 3  # S bits: one bit of the running sums
     TAG = 4  # R bits: the tag register
+
+
+class DotKind(IntEnum):
+    """How a DOT walks over the planes of a."""
+
+    PLAIN = 0  # all of them
+    SKIP = 1  # a search finds the leading zero planes first; needs config.zero_skip and an unsigned a
+
+
+class ConstantKind(IntEnum):
+    """How ADDC and MULC treat the zero bits of their constant."""
+
+    DENSE = 0  # as other known bits: the time does not depend on the constant
+    SPARSE = 1  # skipped
+
+
+class CompareKind(IntEnum):
+    """What CMP and CMPC test; bit 0 inverts the one before."""
+
+    EQ = 0
+    NE = 1
+    LT = 2
+    GE = 3
+    LE = 4
+    GT = 5
+
+
+class ReduceKind(IntEnum):
+    """How a REDUCE brings two words into one row."""
+
+    SHIFT = 0  # a 1D tile: through the tags, which move by row blocks
+    PAIRS = 1  # a 2D tile: one pair of row blocks after the other
+    SEGMENTS = 2  # a 2D tile with segmentation: all pairs of a level at once
 
 
 class ErrorCode(IntEnum):
@@ -135,6 +181,8 @@ FIELDS: dict[str, int] = {
 
 CONSTANT_BITS = FIELDS["constant"]
 INIT_BITS = FIELDS["constant"] + FIELDS["p"]
+WIDE_CONSTANTS = (Opcode.INIT, Opcode.CLAMP)
+"""Opcodes whose constant takes the place of p as well."""
 
 
 @dataclass(frozen=True)
@@ -146,12 +194,14 @@ class Operation:
     owner : what its cycles are charged to by default.
     a, b, d : roles of the three column fields.
     a_limit, b_limit, d_limit : greatest legal width of each used field.
-    widths : pairs of width expressions that must be equal, as (field, rule) with rule one of "a", "b", "a+b", "1", "2".
+    widths : pairs of width expressions that must be equal, as (field, rule) with rule a sum of "a", "b", "1" and
+        "levels" (see :func:`reduce_levels`).
     narrow_a : a may be narrower than b (it is extended), never wider.
-    constant_width : a_width is the width of the constant, not of a column field.
+    free_a : a_width is the width of something that is no column field: of a constant, of the words of a REDUCE.
     predicate : the ``predicated`` flag is legal: only rows whose column p is 1 take part.
-    scratch : p is a scratch column, written, when ``a_signed`` is set.
-    kinds : legal values of ``kind`` (None: ignored).
+    scratch : when p is a scratch column, written: see :data:`SCRATCH_RULES`.
+    in_place : the field that d may coincide with (same first column and width), unless ``predicated``.
+    kinds : legal values of ``kind`` (None: ignored); some of them need a config that has them.
     """
 
     owner: Owner
@@ -163,15 +213,17 @@ class Operation:
     d_limit: int = MAXIMUM_RESULT
     widths: tuple[tuple[str, str], ...] = ()
     narrow_a: bool = False
-    constant_width: bool = False
+    free_a: bool = False
     predicate: bool = False
-    scratch: bool = False
+    scratch: str = "never"
+    in_place: str = ""
     kinds: type[IntEnum] | None = None
 
 
 _READ, _WRITE = Role.READ, Role.WRITE
 _SAME_D = (("d", "a"),)
 _SAME_B = (("b", "a"),)
+_FLAG = (("d", "1"),)
 
 OPERATIONS: dict[Opcode, Operation] = {
     Opcode.HALT: Operation(Owner.STORE),
@@ -183,38 +235,105 @@ OPERATIONS: dict[Opcode, Operation] = {
     Opcode.DRAIN: Operation(Owner.COMPUTE, d=_WRITE),
     Opcode.RESTORE: Operation(Owner.COMPUTE, a=_READ),
     Opcode.INIT: Operation(Owner.COMPUTE),
-    Opcode.DOT: Operation(Owner.COMPUTE, a=_READ, b=_READ, a_limit=MAXIMUM_OPERAND, b_limit=MAXIMUM_OPERAND),
+    Opcode.DOT: Operation(
+        Owner.COMPUTE, a=_READ, b=_READ, a_limit=MAXIMUM_OPERAND, b_limit=MAXIMUM_OPERAND, kinds=DotKind
+    ),
     Opcode.FILL: Operation(Owner.COMPUTE, d=_WRITE, predicate=True),
     Opcode.COPY: Operation(Owner.COMPUTE, a=_READ, d=_WRITE, widths=_SAME_D, predicate=True),
-    Opcode.NOT: Operation(Owner.COMPUTE, a=_READ, d=_WRITE, widths=_SAME_D, predicate=True),
-    Opcode.AND: Operation(Owner.COMPUTE, a=_READ, b=_WRITE, widths=_SAME_B),
-    Opcode.OR: Operation(Owner.COMPUTE, a=_READ, b=_WRITE, widths=_SAME_B),
-    Opcode.XOR: Operation(Owner.COMPUTE, a=_READ, b=_READ, d=_WRITE, widths=(*_SAME_B, *_SAME_D)),
+    Opcode.NOT: Operation(Owner.COMPUTE, a=_READ, d=_WRITE, widths=_SAME_D, predicate=True, in_place="a"),
+    Opcode.AND: Operation(Owner.COMPUTE, a=_READ, b=_READ, d=_WRITE, widths=(*_SAME_B, *_SAME_D), in_place="b"),
+    Opcode.OR: Operation(Owner.COMPUTE, a=_READ, b=_READ, d=_WRITE, widths=(*_SAME_B, *_SAME_D), in_place="b"),
+    Opcode.XOR: Operation(Owner.COMPUTE, a=_READ, b=_READ, d=_WRITE, widths=(*_SAME_B, *_SAME_D), in_place="b"),
     Opcode.ADD: Operation(
-        Owner.COMPUTE, a=_READ, b=_WRITE, d=_WRITE, widths=(("d", "1"),), narrow_a=True, predicate=True
+        Owner.COMPUTE, a=_READ, b=_WRITE, d=_WRITE, widths=_FLAG, narrow_a=True, predicate=True
     ),
     Opcode.SUB: Operation(
-        Owner.COMPUTE, a=_READ, b=_WRITE, d=_WRITE, widths=(("d", "1"),), narrow_a=True, predicate=True
+        Owner.COMPUTE, a=_READ, b=_WRITE, d=_WRITE, widths=_FLAG, narrow_a=True, predicate=True
     ),
-    Opcode.ADDC: Operation(Owner.COMPUTE, b=_WRITE, d=_WRITE, widths=(("d", "1"),), predicate=True),
+    Opcode.RSUB: Operation(Owner.COMPUTE, a=_READ, b=_WRITE, d=_WRITE, widths=_FLAG, narrow_a=True),
+    Opcode.SUM: Operation(Owner.COMPUTE, a=_READ, b=_READ, d=_WRITE, b_limit=63, widths=(("d", "b+1"),), narrow_a=True),
+    Opcode.DIFF: Operation(
+        Owner.COMPUTE, a=_READ, b=_READ, d=_WRITE, b_limit=63, widths=(("d", "b+1"),), narrow_a=True
+    ),
+    Opcode.RDIFF: Operation(
+        Owner.COMPUTE, a=_READ, b=_READ, d=_WRITE, b_limit=63, widths=(("d", "b+1"),), narrow_a=True
+    ),
+    Opcode.ADDC: Operation(
+        Owner.COMPUTE, b=_WRITE, d=_WRITE, widths=_FLAG, predicate=True, kinds=ConstantKind
+    ),
     Opcode.MUL: Operation(
         Owner.COMPUTE, a=_READ, b=_READ, d=_WRITE, a_limit=MAXIMUM_OPERAND, b_limit=MAXIMUM_OPERAND,
-        widths=(("d", "a+b"),), scratch=True,
+        widths=(("d", "a+b"),), scratch="a_signed",
     ),
     Opcode.MULC: Operation(
         Owner.COMPUTE, b=_READ, d=_WRITE, a_limit=MAXIMUM_OPERAND, b_limit=MAXIMUM_OPERAND,
-        widths=(("d", "a+b"),), constant_width=True,
+        widths=(("d", "a+b"),), free_a=True, scratch="sparse and b_signed", kinds=ConstantKind,
     ),
-    Opcode.MAX: Operation(Owner.COMPUTE, a=_READ, b=_WRITE, d=_WRITE, widths=(*_SAME_B, ("d", "2"))),
-    Opcode.MIN: Operation(Owner.COMPUTE, a=_READ, b=_WRITE, d=_WRITE, widths=(*_SAME_B, ("d", "2"))),
-    Opcode.MAXC: Operation(Owner.COMPUTE, b=_WRITE, d=_WRITE, widths=(("d", "2"),)),
-    Opcode.MINC: Operation(Owner.COMPUTE, b=_WRITE, d=_WRITE, widths=(("d", "2"),)),
+    Opcode.MAX: Operation(Owner.COMPUTE, a=_READ, b=_WRITE, d=_WRITE, widths=_FLAG, narrow_a=True),
+    Opcode.MIN: Operation(Owner.COMPUTE, a=_READ, b=_WRITE, d=_WRITE, widths=_FLAG, narrow_a=True),
+    Opcode.MAXC: Operation(Owner.COMPUTE, b=_WRITE),
+    Opcode.MINC: Operation(Owner.COMPUTE, b=_WRITE),
+    Opcode.CLAMP: Operation(Owner.COMPUTE, b=_WRITE),
     Opcode.RELU: Operation(Owner.COMPUTE, b=_WRITE),
+    Opcode.NEG: Operation(Owner.COMPUTE, a=_READ, d=_WRITE, widths=_SAME_D, scratch="always", in_place="a"),
+    Opcode.ABS: Operation(Owner.COMPUTE, a=_READ, d=_WRITE, widths=_SAME_D, scratch="always", in_place="a"),
+    Opcode.CMP: Operation(Owner.COMPUTE, a=_READ, b=_READ, d=_WRITE, widths=_FLAG, narrow_a=True, kinds=CompareKind),
+    Opcode.CMPC: Operation(Owner.COMPUTE, b=_READ, d=_WRITE, widths=_FLAG, kinds=CompareKind),
     Opcode.MOVE: Operation(Owner.COMPUTE, a=_READ, d=_WRITE, widths=_SAME_D),
+    Opcode.REDUCE: Operation(
+        Owner.REDUCE, d=_WRITE, a_limit=MAXIMUM_RESULT - 1, widths=(("d", "a+levels"),), free_a=True, scratch="shift",
+        kinds=ReduceKind,
+    ),
 }  # fmt: skip
 """Operand rules of every opcode that this version executes."""
 
+SCRATCH_RULES: dict[str, str] = {
+    "never": "p is not scratch",
+    "always": "p is scratch",
+    "a_signed": "p is scratch when a_signed",
+    "sparse and b_signed": "p is scratch when kind is SPARSE and b_signed",
+    "shift": "p is scratch when kind is SHIFT",
+}
+"""When an operation writes column p."""
+
 TOTAL_KINDS = (LoadKind.TOTAL, LoadKind.TAG)  # kinds whose planes are not columns
+
+
+def reduce_levels(words: int) -> int:
+    """Levels of the tree that adds up 1.. words: ceil(log2(words)); 0 for what is no number of words."""
+    return (words - 1).bit_length() if words > 1 else 0
+
+
+def clamp_bounds(constant: int) -> tuple[int, int]:
+    """Low and high bound of a CLAMP: two's complement numbers of :data:`CLAMP_BITS` bits, low one first."""
+    low, high = constant & ((1 << CLAMP_BITS) - 1), constant >> CLAMP_BITS & ((1 << CLAMP_BITS) - 1)
+    sign = 1 << (CLAMP_BITS - 1)
+    return (low ^ sign) - sign, (high ^ sign) - sign
+
+
+def clamp_constant(low: int, high: int) -> int:
+    """The constant of a CLAMP with these bounds.
+
+    Raises
+    ------
+    ProgramError
+        If a bound does not fit :data:`CLAMP_BITS` bits, two's complement.
+    """
+    limit = 1 << (CLAMP_BITS - 1)
+    for name, bound in (("low", low), ("high", high)):
+        if not -limit <= bound < limit:
+            raise ProgramError(f"{name} bound of a CLAMP must be from {-limit} to {limit - 1}, not {bound}")
+    return high << CLAMP_BITS | low & ((1 << CLAMP_BITS) - 1)
+
+
+def legal_kinds(opcode: Opcode, config: TileConfig) -> tuple[IntEnum, ...]:
+    """The values of ``kind`` that a tile executes; empty where ``kind`` is ignored."""
+    kinds = OPERATIONS[opcode].kinds
+    missing = {
+        Opcode.DOT: () if config.zero_skip else (DotKind.SKIP,),
+        Opcode.REDUCE: () if config.vertical else (ReduceKind.PAIRS, ReduceKind.SEGMENTS),
+    }.get(opcode, ())
+    return tuple(kind for kind in kinds or () if kind not in missing)
 
 
 @dataclass(frozen=True)
@@ -246,7 +365,7 @@ class Instruction:
             owner = OPERATIONS[Opcode(self.opcode)].owner if known else Owner.COMPUTE
             object.__setattr__(self, "owner", owner)
         # One number for one bit pattern: what fits the field unsigned is read as the tile reads it.
-        if self.opcode != Opcode.INIT and 1 << (CONSTANT_BITS - 1) <= self.constant < 1 << CONSTANT_BITS:
+        if self.opcode not in WIDE_CONSTANTS and 1 << (CONSTANT_BITS - 1) <= self.constant < 1 << CONSTANT_BITS:
             object.__setattr__(self, "constant", self.constant - (1 << CONSTANT_BITS))
 
     def encode(self) -> int:
@@ -259,11 +378,11 @@ class Instruction:
         """
         values = {name: int(getattr(self, name)) for name in FIELDS}
         low, high = -(1 << (CONSTANT_BITS - 1)), 1 << CONSTANT_BITS
-        if self.opcode == Opcode.INIT:
+        if self.opcode in WIDE_CONSTANTS:
             low, high = -(1 << (INIT_BITS - 1)), 1 << (INIT_BITS - 1)
         if not low <= self.constant < high:
             raise ProgramError(f"constant must be from {low} to {high - 1}, not {self.constant}")
-        if self.opcode == Opcode.INIT:
+        if self.opcode in WIDE_CONSTANTS:
             values["p"] = (self.constant >> CONSTANT_BITS) & ((1 << FIELDS["p"]) - 1)
         values["constant"] = self.constant & ((1 << CONSTANT_BITS) - 1)
         word, position = 0, 0
@@ -282,7 +401,7 @@ class Instruction:
             values[name] = word & ((1 << width) - 1)
             word >>= width
         bits = CONSTANT_BITS
-        if values["opcode"] == Opcode.INIT:
+        if values["opcode"] in WIDE_CONSTANTS:
             values["constant"] |= values.pop("p") << CONSTANT_BITS
             bits = INIT_BITS
         values["constant"] -= (values["constant"] >> (bits - 1)) << bits
@@ -308,15 +427,18 @@ def violation(instruction: Instruction, config: TileConfig) -> tuple[ErrorCode, 
         return ErrorCode.RESERVED, f"reserved must be 0, not {op.reserved}"
     if op.owner not in tuple(Owner):
         return ErrorCode.RESERVED, f"owner must be from 0 to {max(Owner)}, not {op.owner}"
-    if rule.kinds is not None and op.kind not in tuple(rule.kinds):
-        return ErrorCode.RESERVED, f"kind must be one of {', '.join(k.name for k in rule.kinds)}, not {op.kind}"
+    kinds = legal_kinds(Opcode(op.opcode), config)
+    if kinds and op.kind not in kinds:
+        return ErrorCode.RESERVED, f"kind must be one of {', '.join(k.name for k in kinds)}, not {op.kind}"
+    if op.opcode == Opcode.DOT and op.kind == DotKind.SKIP and op.a_signed:
+        return ErrorCode.RESERVED, "a must be unsigned for its leading zero planes to be skipped"
     return _width_violation(op, rule, config) or _column_violation(op, config) or _size_violation(op, config)
 
 
 def _width_violation(op: Instruction, rule: Operation, config: TileConfig) -> tuple[ErrorCode, str] | None:
-    off_column = rule.kinds is not None and op.kind in TOTAL_KINDS
+    off_column = moves_off_column(op)
     limits = {
-        "a": rule.a_limit if rule.a is not Role.UNUSED or rule.constant_width else 0,
+        "a": rule.a_limit if rule.a is not Role.UNUSED or rule.free_a else 0,
         "b": rule.b_limit if rule.b is not Role.UNUSED else 0,
         "d": rule.d_limit if rule.d is not Role.UNUSED else 0,
     }
@@ -328,19 +450,36 @@ def _width_violation(op: Instruction, rule: Operation, config: TileConfig) -> tu
     for field, limit in limits.items():
         if limit and not 1 <= widths[field] <= limit:
             return ErrorCode.WIDTH, f"{field}_width must be from 1 to {limit}, not {widths[field]}"
-    sums = widths | {"a+b": op.a_width + op.b_width, "1": 1, "2": 2}
+    terms = widths | {"1": 1, "levels": reduce_levels(op.constant)}
     for field, wanted in rule.widths:
-        if widths[field] != sums[wanted]:
-            return ErrorCode.WIDTH, f"{field}_width must be {sums[wanted]} ({wanted}), not {widths[field]}"
+        total = sum(terms[term] for term in wanted.split("+"))
+        if widths[field] != total:
+            return ErrorCode.WIDTH, f"{field}_width must be {total} ({wanted}), not {widths[field]}"
     if rule.narrow_a and op.a_width > op.b_width:
         return ErrorCode.WIDTH, f"a_width must be at most b_width ({op.b_width}), not {op.a_width}"
     return None
 
 
+def moves_off_column(op: Instruction) -> bool:
+    """Whether a LOAD or STORE moves totals or tags instead of columns."""
+    return op.opcode in (Opcode.LOAD, Opcode.STORE) and op.kind in TOTAL_KINDS
+
+
+def scratches(op: Instruction) -> bool:
+    """Whether column p is scratch, by :data:`SCRATCH_RULES`."""
+    return {
+        "never": False,
+        "always": True,
+        "a_signed": op.a_signed,
+        "sparse and b_signed": op.kind == ConstantKind.SPARSE and op.b_signed,
+        "shift": op.kind == ReduceKind.SHIFT,
+    }[OPERATIONS[Opcode(op.opcode)].scratch]
+
+
 def fields_used(op: Instruction) -> list[tuple[str, int, int, bool]]:
     """Column ranges that a legal opcode names: (field, first column, width, whether it is written)."""
     rule = OPERATIONS[Opcode(op.opcode)]
-    off_column = rule.kinds is not None and op.kind in TOTAL_KINDS
+    off_column = moves_off_column(op)
     used = [
         (field, base, width, role is Role.WRITE)
         for field, base, width, role in (
@@ -352,7 +491,7 @@ def fields_used(op: Instruction) -> list[tuple[str, int, int, bool]]:
     ]
     if rule.predicate and op.predicated:
         used.append(("p", op.p, 1, False))
-    if rule.scratch and op.a_signed:
+    if scratches(op):
         used.append(("p", op.p, 1, True))
     return used
 
@@ -366,8 +505,11 @@ def _column_violation(op: Instruction, config: TileConfig) -> tuple[ErrorCode, s
             )
     if op.opcode == Opcode.DOT:
         return None  # reads only: an operand may be multiplied by itself
+    may_coincide = "" if op.predicated else OPERATIONS[Opcode(op.opcode)].in_place
     for index, (field, base, width, _) in enumerate(used):
         for other, other_base, other_width, _ in used[index + 1 :]:
+            if (field, other) == (may_coincide, "d") and base == other_base:
+                continue
             if base < other_base + other_width and other_base < base + width:
                 return ErrorCode.OVERLAP, (
                     f"{field} (columns {base}..{base + width - 1}) must not overlap "
@@ -384,6 +526,8 @@ def _size_violation(op: Instruction, config: TileConfig) -> tuple[ErrorCode, str
     if op.opcode == Opcode.MOVE and not -config.taps < op.constant < config.taps:
         limit = config.taps - 1
         return ErrorCode.ROWS, f"constant (row blocks to move by) must be from {-limit} to {limit}, not {op.constant}"
+    if op.opcode == Opcode.REDUCE and not 1 <= op.constant <= config.taps:
+        return ErrorCode.ROWS, f"constant (words to add) must be from 1 to {config.taps}, not {op.constant}"
     needed = op.a_width + op.b_width + config.count_bits + 1
     if op.opcode == Opcode.DOT and needed > config.fill_bits:
         return ErrorCode.FILL, (

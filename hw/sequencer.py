@@ -2,71 +2,59 @@
 
 ::
 
-    DECODE -> SETUP -> (FETCH) -> COMPARE <-> WRITE ... -> (SPILL) -> SELECT -> FILL -> DECODE
-       |          one round per bit, one compare and one write per pass
-       +----> DOT ... -> DOT_END        compares only, counted by the responder counters
-       +----> MOVE_COMPARE -> MOVE_SHIFT ... -> MOVE_CLEAR -> MOVE_WRITE
+    DECODE -> SETUP -> (FETCH) -> STEP ... -> (SPILL) -> SELECT -> FILL -> DECODE
+       |          one round per bit, one compare or write per step of its table
+       +----> (SEARCH ->) DOT ... -> DOT_END    compares only, counted by the responder counters
+       +----> MOVE_COMPARE -> MOVE_SHIFT ... -> MOVE_CLEAR -> MOVE_WRITE, alone or before the steps of a bit
 
 Stages that an operation does not need take no cycle. FETCH and SPILL exist only for the latched columns of ``3r1w``.
+Some operations walk over the bits more than once, in *phases*: MAX compares, then copies.
 """
 
-from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value
-from amaranth.lib import data
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from hw.component import Component
 from hw.config import TileConfig
+from hw.constant_bits import LowestOne
 from hw.decoder import Decoder
-from hw.isa import ErrorCode, LoadKind, Opcode, Owner, StoreKind
-from hw.layouts import INSTRUCTION, SLOT_MASK, WRITE_MASK, count_control, micro_operation, port_request
-from hw.passes import TABLES
+from hw.isa import (
+    CLAMP_BITS,
+    MAXIMUM_OPERAND,
+    MAXIMUM_RESULT,
+    ConstantKind,
+    DotKind,
+    ErrorCode,
+    LoadKind,
+    Opcode,
+    Owner,
+    ReduceKind,
+    StoreKind,
+)
+from hw.key_logic import KeyLogic
+from hw.layouts import INSTRUCTION, count_control, micro_operation, port_request
+from hw.reduction import COUNT_BITS, ReductionTree
+from hw.step_table import StepTable
 
 __all__ = ["Sequencer"]
 
 NESTED = (Opcode.MUL, Opcode.MULC)
-DESCENDING = (Opcode.MAX, Opcode.MIN, Opcode.MAXC, Opcode.MINC)
-CARRYING = (Opcode.ADD, Opcode.SUB, Opcode.ADDC)
-AGAINST_CONSTANT = (Opcode.MAXC, Opcode.MINC)
-PREDICABLE = (Opcode.COPY, Opcode.NOT, *CARRYING)
+SUMS = (Opcode.SUM, Opcode.DIFF, Opcode.RDIFF)
+CARRYING = (Opcode.ADD, Opcode.SUB, Opcode.RSUB, Opcode.ADDC, *SUMS)
+SIGNS = (Opcode.NEG, Opcode.ABS)
+EXTREMES = (Opcode.MAX, Opcode.MIN)
+AGAINST_CONSTANT = (Opcode.MAXC, Opcode.MINC, Opcode.CLAMP)
+COMPARISONS = (Opcode.CMP, Opcode.CMPC)
+EXTENDED = (Opcode.ADD, Opcode.SUB, Opcode.RSUB, *SUMS, *EXTREMES, Opcode.CMP)
+BY_A = (
+    Opcode.COPY, Opcode.NOT, Opcode.AND, Opcode.OR, Opcode.XOR, *SIGNS, *NESTED, Opcode.MOVE, Opcode.REDUCE,
+)  # fmt: skip
+PREDICABLE = (Opcode.COPY, Opcode.NOT, Opcode.ADD, Opcode.SUB, Opcode.ADDC)
 PORT = (Opcode.LOAD, Opcode.STORE, Opcode.DRAIN, Opcode.RESTORE)
-
-TABLE_INDEX = {name: index for index, name in enumerate(TABLES)}
-
-
-def _bits(layout: data.StructLayout, slots: Mapping[str, int]) -> Any:
-    """A constant with some slots set; the others are 0."""
-    return layout.const({slot: slots.get(slot, 0) for slot, _ in layout})
-
-
-class PassTable(Elaboratable):
-    """The read-only memory of the passes: from a table and a pass to keys and masks, and whether it is the last one."""
-
-    def __init__(self) -> None:
-        self.table = Signal(range(len(TABLES)))
-        self.index = Signal(2)
-        self.mask, self.key = Signal(SLOT_MASK), Signal(SLOT_MASK)
-        self.write_mask, self.write_key = Signal(WRITE_MASK), Signal(WRITE_MASK)
-        self.last = Signal()
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        with m.Switch(Cat(self.index, self.table)):
-            for table, passes in enumerate(TABLES.values()):
-                for index, step in enumerate(passes):
-                    with m.Case(4 * table + index):
-                        m.d.comb += [
-                            self.mask.eq(_bits(SLOT_MASK, dict.fromkeys(step.compare, 1))),
-                            self.key.eq(_bits(SLOT_MASK, step.compare)),
-                            self.write_mask.eq(_bits(WRITE_MASK, dict.fromkeys(step.write, 1))),
-                            self.write_key.eq(_bits(WRITE_MASK, step.write)),
-                            self.last.eq(index == len(passes) - 1),
-                        ]
-        return m
 
 
 class Sequencer(Component):
@@ -78,15 +66,15 @@ class Sequencer(Component):
     -------
     start, header_error, instruction, available, ended, overflow, counter, in_loop, loops_full, advance, loop,
     loop_end : the program buffer's side, see :class:`hw.program_buffer.ProgramBuffer`.
-    operation : the array's compare or write of this cycle.
-    set_tag : the tags become the match of this cycle.
+    operation : the array's compare or write of this cycle, and how the tags take the match.
+    set_tag : the tags take the match of this cycle. any_match : there is one.
     shift_tag_up, shift_tag_down : the tags move by one row block.
     count : what the responder counters do with the tags of this cycle.
     set_total, total_constant, snapshot, total_overflow : the rest of their side.
     push, request, open, outstanding, snapshot_busy, head_stores : the plane port's side.
     idle : no program runs. done : the last one has ended. starved : the next instruction is still to arrive.
     counted, owner : this cycle belongs to the run, and to whom.
-    executed : an instruction was decoded and is not refused.
+    executed : an instruction was decoded and is not refused. skipped : a search found a zero plane.
     error, error_address : sticky.
     """
 
@@ -109,6 +97,7 @@ class Sequencer(Component):
                 "loop_end": Out(1),
                 "operation": Out(micro_operation(config)),
                 "set_tag": Out(1),
+                "any_match": In(1),
                 "shift_tag_up": Out(1),
                 "shift_tag_down": Out(1),
                 "count": Out(count_control()),
@@ -128,6 +117,7 @@ class Sequencer(Component):
                 "counted": Out(1),
                 "owner": Out(Owner),
                 "executed": Out(1),
+                "skipped": Out(1),
                 "error": Out(ErrorCode),
                 "error_address": Out(32),
             }
@@ -135,42 +125,15 @@ class Sequencer(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config = self.config
-        m.submodules.decoder = self._decoder = Decoder(config)
-        m.submodules.passes = self._passes = PassTable()
-        m.d.comb += [
-            self._decoder.instruction.eq(self.instruction),
-            self._decoder.in_loop.eq(self.in_loop),
-            self._decoder.loops_full.eq(self.loops_full),
-        ]
-
-        # What the running instruction is, and where it stands: slots, outer and inner bit, pass, second stage of MUL.
-        self._now = data.View(INSTRUCTION, Signal(INSTRUCTION, name="running"))
-        self._columns = {slot: Signal(12, name=f"column_{slot}") for slot in ("x", "y", "c", "f")}
-        self._outer, self._inner = Signal(7, name="outer_bit"), Signal(7, name="inner_bit")
-        self._diagonal = Signal(7, name="diagonal")
-        self._index = Signal(2, name="pass_index")
-        self._signed_stage = Signal(name="signed_stage")
-        self._distance = Signal(12, name="blocks_left")
-        self._bit = Signal(name="constant_bit")
-        constant = Signal(64, name="running_constant")
-        # One signal per field: bits of a structure that nothing drives would come out as a process that never runs.
-        fields = {name: Signal(field.shape, name=f"operation_{name}") for name, field in self.operation.shape()}
-        self._micro = SimpleNamespace(**fields)
-        m.d.comb += [
-            *(self.operation[name].eq(signal) for name, signal in fields.items()),
-            constant.eq(self._now.constant.as_signed()),
-            self._bit.eq(constant.bit_select(self._inner[:6], 1)),
-            self._passes.index.eq(self._index),
-            *(fields[slot].eq(column) for slot, column in self._columns.items()),
-        ]
-        self._select_table(m)
+        self._state(m)
+        self._operands(m)
 
         with m.FSM(name="state") as machine:
             self._idle_and_decode(m)
-            self._passes_of_a_bit(m)
+            self._steps_of_a_bit(m)
             self._latches(m)
             self._select_and_fill(m)
+            self._search(m)
             self._dot(m)
             self._move(m)
             with m.State("ERROR"):
@@ -178,9 +141,12 @@ class Sequencer(Component):
 
         # A cycle is open to the plane port when no pass is under way.
         decoding = machine.ongoing("DECODE")
+        counting = machine.ongoing("DOT") | machine.ongoing("DOT_END")
+        if self.config.zero_skip:
+            counting |= machine.ongoing("SEARCH")
         m.d.comb += [
             self.idle.eq(machine.ongoing("IDLE")),
-            self.open.eq((decoding & self._accepted) | machine.ongoing("DOT") | machine.ongoing("DOT_END")),
+            self.open.eq((decoding & self._accepted) | counting),
             self.counted.eq(
                 Mux(decoding, self._accepted, ~machine.ongoing("IDLE") & ~machine.ongoing("START"))
                 & ~machine.ongoing("ERROR")
@@ -194,6 +160,68 @@ class Sequencer(Component):
             m.d.comb += self.owner.eq(self._now.owner)
         return m
 
+    def _state(self, m: Module) -> None:
+        """What the running instruction is, and where it stands."""
+        config = self.config
+        m.submodules.decoder = self._decoder = Decoder(config)
+        m.submodules.steps = self._steps = StepTable(config)
+        m.submodules.key_logic = self._keys = KeyLogic(self._steps.number)
+        m.submodules.tree = self._tree = ReductionTree(config)
+        m.submodules.lowest = self._lowest = LowestOne(MAXIMUM_RESULT)
+        m.d.comb += [
+            self._decoder.instruction.eq(self.instruction),
+            self._decoder.in_loop.eq(self.in_loop),
+            self._decoder.loops_full.eq(self.loops_full),
+        ]
+
+        self._now = self._keys.instruction
+        # Columns of the slots; r is where a step's result goes, the same as y for an operation in place.
+        self._columns = {slot: Signal(12, name=f"column_{slot}") for slot in ("x", "y", "r", "c", "f")}
+        self._outer, self._inner = Signal(7, name="outer_bit"), Signal(7, name="inner_bit")
+        self._length = Signal(7, name="bits_to_walk")
+        self._diagonal, self._kept = Signal(7, name="diagonal"), Signal(7, name="kept_planes")
+        self._index = Signal(len(self._steps.index), name="step_index")
+        self._phase = self._keys.phase
+        self._signed_stage = self._keys.signed_stage
+        self._remaining = Signal(MAXIMUM_OPERAND, name="remaining_ones")
+        self._distance = Signal(COUNT_BITS, name="blocks_left")
+        # One signal per field: bits of a structure that nothing drives would come out as a process that never runs.
+        fields = {name: Signal(field.shape, name=f"operation_{name}") for name, field in self.operation.shape()}
+        self._micro = SimpleNamespace(**fields)
+        m.d.comb += [self.operation[name].eq(signal) for name, signal in fields.items()]
+
+    def _operands(self, m: Module) -> None:
+        """What the present bit and step are, for key logic and array."""
+        now, keys, columns, micro = self._now, self._keys, self._columns, self._micro
+        constant, bounds = Signal(MAXIMUM_RESULT, name="running_constant"), Cat(now.constant, now.p)
+        bound = Mux(self._phase == 0, bounds[:CLAMP_BITS], bounds[CLAMP_BITS : 2 * CLAMP_BITS])
+        self._bit = keys.constant_bit
+        self._compares_bits = self._runs(*COMPARISONS, *EXTREMES, *AGAINST_CONSTANT)
+        self._result, self._to_x = Signal(name="slot_y_is_result"), Signal(name="slot_y_is_x")
+        m.d.comb += [
+            constant.eq(Mux(now.opcode == Opcode.CLAMP, bound.as_signed(), now.constant.as_signed())),
+            keys.constant_bit.eq(constant.bit_select(self._inner[:6], 1)),
+            keys.beyond.eq(self._runs(*EXTENDED) & ~now.a_signed & (self._inner >= now.a_width)),
+            keys.top.eq(self._inner == self._length - 1),
+            keys.last_round.eq(self._outer == now.b_width - 1),
+            self._steps.table.eq(keys.table),
+            self._steps.index.eq(self._index),
+            micro.x.eq(columns["x"]),
+            micro.y.eq(Mux(self._to_x, columns["x"], Mux(self._result, columns["r"], columns["y"]))),
+            micro.c.eq(columns["c"]),
+            micro.f.eq(columns["f"]),
+        ]
+        if self.config.vertical:
+            tree, control = self._tree, micro.vertical
+            m.d.comb += [
+                control.distance.eq(tree.distance),
+                control.segment.eq(tree.segment | tree.pairwise.replicate(COUNT_BITS)),
+                control.first.eq(tree.first),
+                control.limit.eq(tree.limit),
+                control.partners.eq(tree.partners),
+            ]
+        m.d.comb += self._tree.pairwise.eq(now.kind == ReduceKind.PAIRS)
+
     def _runs(self, *opcodes: Opcode) -> Value:
         """Whether the running instruction is one of these."""
         return Cat(self._now.opcode == opcode for opcode in opcodes).any()
@@ -201,6 +229,16 @@ class Sequencer(Component):
     def _decodes(self, *opcodes: Opcode) -> Value:
         """Whether the instruction in decode is one of these."""
         return Cat(self.instruction.opcode == opcode for opcode in opcodes).any()
+
+    @property
+    def _sparse(self) -> Value:
+        """Whether a MULC goes by the ones of its constant."""
+        return self._runs(Opcode.MULC) & (self._now.kind == ConstantKind.SPARSE)
+
+    @property
+    def _shifts(self) -> Value:
+        """Whether a REDUCE brings words down through the tags."""
+        return self._runs(Opcode.REDUCE) & (self._now.kind == ReduceKind.SHIFT)
 
     def _fail(self, m: Module, code: ErrorCode | Value, address: Value) -> None:
         m.d.sync += [self.error.eq(code), self.error_address.eq(address)]
@@ -267,19 +305,30 @@ class Sequencer(Component):
 
     def _dispatch(self, m: Module) -> None:
         """Where an instruction's slots begin, and its first stage."""
-        op, column = self.instruction, self._columns
+        op, column, lowest = self.instruction, self._columns, self._lowest
+        ones = op.constant.as_signed()
+        with m.If(self._decodes(Opcode.MULC)):
+            m.d.comb += lowest.value.eq(ones & ((Const(1, MAXIMUM_OPERAND + 1) << op.a_width[:6]) - 1))
+        with m.Else():
+            m.d.comb += lowest.value.eq(ones)
+        m.d.comb += [self._tree.begin.eq(1), self._tree.words.eq(op.constant)]
         m.d.sync += [
             self._now.eq(op),
             self._index.eq(0),
             self._outer.eq(0),
             self._inner.eq(0),
+            self._phase.eq(0),
             self._signed_stage.eq(0),
+            self._remaining.eq(lowest.rest),
+            self._kept.eq(op.a_width),
+            self._length.eq(Mux(self._decodes(*BY_A), op.a_width, op.b_width)),
             column["x"].eq(op.a),
-            column["y"].eq(op.d),
+            column["y"].eq(op.b),
+            column["r"].eq(op.d),
             column["c"].eq(op.d),
             column["f"].eq(op.p),
         ]
-        first = "FETCH_F" if self.latched else "COMPARE"
+        first = "FETCH" if self.latched else "STEP"
         with m.Switch(op.opcode):
             with m.Case(Opcode.HALT):
                 m.d.sync += self.done.eq(1)
@@ -293,200 +342,239 @@ class Sequencer(Component):
                     self._diagonal.eq(op.a_width + op.b_width - 2),
                 ]
                 m.next = "DOT"
+                if self.config.zero_skip:
+                    with m.If(op.kind == DotKind.SKIP):
+                        m.next = "SEARCH"
             with m.Case(Opcode.FILL):
+                m.d.sync += [self._length.eq(op.d_width), column["y"].eq(op.p)]
                 m.next = "FILL"
                 with m.If(op.predicated):
-                    m.d.sync += column["y"].eq(op.p)
                     m.next = "SELECT"
+            with m.Case(Opcode.RELU):
+                m.d.sync += [column["y"].eq(op.b + op.b_width - 1), column["r"].eq(op.b)]
+                m.next = "SELECT"
             with m.Case(Opcode.COPY, Opcode.NOT):
-                m.next = "COMPARE"
+                m.d.sync += column["y"].eq(op.d)
+                m.next = "STEP"
                 if self.latched:
                     with m.If(op.predicated):
                         m.next = "SETUP"
-            with m.Case(Opcode.AND, Opcode.OR):
-                m.d.sync += column["y"].eq(op.b)
-                m.next = "COMPARE"
-            with m.Case(Opcode.XOR):
-                m.d.sync += column["c"].eq(op.b)
-                m.next = "FETCH_C" if self.latched else "COMPARE"
-            with m.Case(*CARRYING):
-                m.d.sync += column["y"].eq(op.b)
+            with m.Case(Opcode.AND, Opcode.OR, Opcode.XOR, *COMPARISONS):
+                m.next = "STEP"
+            with m.Case(Opcode.ADD, Opcode.SUB, Opcode.RSUB):
+                m.d.sync += column["r"].eq(op.b)
                 m.next = "SETUP"
-            with m.Case(*NESTED):
-                m.d.sync += [column["c"].eq(op.d + op.a_width), column["f"].eq(op.b)]
+            with m.Case(*SUMS):
+                m.d.sync += column["c"].eq(op.d + op.b_width)
+                m.next = "SETUP"
+            with m.Case(Opcode.ADDC):
+                m.d.sync += column["r"].eq(op.b)
+                with m.If(op.kind == ConstantKind.SPARSE):
+                    # Below the lowest one nothing can change.
+                    m.d.sync += [
+                        self._inner.eq(lowest.place),
+                        column["y"].eq(op.b + lowest.place),
+                        column["r"].eq(op.b + lowest.place),
+                    ]
+                m.next = "SETUP"
+            with m.Case(Opcode.MUL):
+                self._begin_product(m)
                 m.next = first
-            with m.Case(Opcode.MAX, Opcode.MIN):
-                m.d.sync += [
-                    column["x"].eq(op.a + op.a_width - 1),
-                    column["y"].eq(op.b + op.a_width - 1),
-                    column["f"].eq(op.d + 1),
-                    self._inner.eq(op.a_width - 1),
-                ]
-                m.next = "SETUP"
+            with m.Case(Opcode.MULC):
+                self._begin_product(m)
+                m.next = first
+                with m.If(op.kind == ConstantKind.SPARSE):
+                    self._begin_round(m, op, lowest.place)
+                    with m.If(lowest.place == lowest.bits):
+                        self._after_ones(m, op)
+            with m.Case(*EXTREMES):
+                m.d.sync += [column["r"].eq(op.b), column["f"].eq(op.d)]
+                m.next = "STEP"
             with m.Case(*AGAINST_CONSTANT):
-                m.d.sync += [
-                    column["y"].eq(op.b + op.b_width - 1),
-                    column["f"].eq(op.d + 1),
-                    self._inner.eq(op.b_width - 1),
-                ]
+                m.d.sync += column["r"].eq(op.b)
+                m.next = "STEP"
+            with m.Case(*SIGNS):
+                m.d.sync += [column["c"].eq(op.p), column["f"].eq(op.a + op.a_width - 1)]
                 m.next = "SETUP"
-            with m.Case(Opcode.RELU):
-                m.d.sync += column["y"].eq(op.b + op.b_width - 1)
-                m.next = "SELECT"
             with m.Case(Opcode.MOVE):
                 m.next = "MOVE_COMPARE"
+            with m.Case(Opcode.REDUCE):
+                m.d.sync += [
+                    column["x"].eq(Mux(op.kind == ReduceKind.SHIFT, op.p, op.d)),
+                    column["y"].eq(op.d),
+                    column["c"].eq(op.d + op.a_width),
+                ]
+                with m.If(op.constant != 1):
+                    m.next = "SETUP"
 
-    def _select_table(self, m: Module) -> None:
-        """Key logic: which pass table the running instruction uses for its current bit."""
-        now, table = self._now, self._passes.table
+    def _begin_product(self, m: Module) -> None:
+        """The first bit of the multiplier adds the other operand to the lowest columns of the product."""
+        op, column = self.instruction, self._columns
+        m.d.sync += [column["y"].eq(op.d), column["c"].eq(op.d + op.a_width), column["f"].eq(op.b)]
 
-        def choose(name: str) -> None:
-            m.d.comb += table.eq(TABLE_INDEX[name])
+    def _begin_round(self, m: Module, op: Any, place: Value) -> None:
+        """MULC by the ones of its constant: add all of b to the product's columns from this one on."""
+        column = self._columns
+        m.d.sync += [
+            self._length.eq(op.b_width),
+            column["x"].eq(op.b),
+            column["y"].eq(op.d + place),
+            column["r"].eq(op.d + place),
+            column["c"].eq(op.d + place + op.b_width),
+        ]
 
-        def by_bit(stem: str) -> None:
-            with m.If(self._bit):
-                choose(f"{stem}_1")
-            with m.Else():
-                choose(f"{stem}_0")
+    def _after_ones(self, m: Module, op: Any) -> None:
+        """MULC after the last one of its constant: where b is negative, 2^B times the constant is too much."""
+        column = self._columns
+        m.next = "DECODE"
+        with m.If(op.b_signed):
+            m.d.sync += [
+                self._signed_stage.eq(1),
+                self._length.eq(op.a_width),
+                column["y"].eq(op.d + op.b_width),
+                column["r"].eq(op.d + op.b_width),
+                column["c"].eq(op.p),
+                column["f"].eq(op.b + op.b_width - 1),
+            ]
+            m.next = "SETUP"
 
-        extended = (self._inner >= now.a_width) & ~now.a_signed
-        subtracts = now.b_signed & (self._outer == now.b_width - 1)
-        with m.Switch(now.opcode):
-            for opcode, plain, extension in (
-                (Opcode.ADD, "add", "add_0"),
-                (Opcode.SUB, "subtract", "subtract_0"),
-            ):
-                with m.Case(opcode):
-                    choose(plain)
-                    with m.If(extended):
-                        choose(extension)
-            with m.Case(Opcode.ADDC):
-                by_bit("add")
-            with m.Case(Opcode.MUL):
-                choose("add")
-                with m.If(subtracts | self._signed_stage):
-                    choose("subtract")
-            with m.Case(Opcode.MULC):
-                by_bit("add")
-                with m.If(subtracts):
-                    by_bit("subtract")
-            for opcode, name in (
-                (Opcode.COPY, "copy"),
-                (Opcode.NOT, "not"),
-                (Opcode.AND, "and"),
-                (Opcode.OR, "or"),
-                (Opcode.XOR, "xor"),
-            ):
-                with m.Case(opcode):
-                    choose(name)
-            for opcode, plain, sign in (
-                (Opcode.MAX, "maximum", "minimum"),
-                (Opcode.MIN, "minimum", "maximum"),
-            ):
-                with m.Case(opcode):
-                    choose(plain)
-                    with m.If(now.a_signed & (self._inner == now.a_width - 1)):
-                        choose(sign)
-            with m.Case(*AGAINST_CONSTANT):
-                by_bit("decide")
-                with m.If(now.b_signed & (self._inner == now.b_width - 1)):
-                    by_bit("decide_sign")
-
-    def _passes_of_a_bit(self, m: Module) -> None:
-        now, passes = self._now, self._passes
-        conditional = self._runs(*NESTED) | (now.predicated & self._runs(*PREDICABLE))
+    def _steps_of_a_bit(self, m: Module) -> None:
+        now, steps, micro = self._now, self._steps, self._micro
+        copies = self._runs(*EXTREMES) & (self._phase == 2)
+        dense = self._runs(*NESTED) & (~self._sparse | self._signed_stage)
+        conditional = dense | copies | (now.predicated & self._runs(*PREDICABLE))
 
         with m.State("SETUP"):
-            # Carry and flag columns start at 0 in every row; 3r1w fetches the predicate in the same cycle.
+            # Carry columns start with one value in every row; 3r1w fetches the predicate in the same cycle.
             carries = ~self._runs(Opcode.COPY, Opcode.NOT)
             m.d.comb += [
-                self._micro.write_mask.c.eq(carries),
-                self._micro.write_mask.f.eq(self._runs(*DESCENDING)),
-                self._micro.write.eq(carries),
-                self._micro.all_rows.eq(1),
+                micro.write_mask.c.eq(carries),
+                micro.write_key.c.eq(self._runs(Opcode.RSUB)),
+                micro.write.eq(carries),
+                micro.all_rows.eq(1),
             ]
             if self.latched:
-                m.d.comb += self._micro.fetch_f.eq(conditional)
-            m.next = "COMPARE"
+                m.d.comb += micro.fetch_f.eq(conditional | self._runs(Opcode.ABS))
+            m.next = "STEP"
+            with m.If(self._shifts):
+                m.next = "MOVE_COMPARE"
+            with m.Elif(self._runs(Opcode.ADDC) & (self._inner >= now.b_width)):
+                self._finish(m)  # no bit of the constant is a one
 
-        with m.State("COMPARE"):
+        with m.State("STEP"):
+            first = self._compares_bits & (self._inner == 0) & (self._index == 0)
+            all_tagged = self._runs(*COMPARISONS) & now.kind[2]
             m.d.comb += [
-                self._micro.compare.eq(1),
-                self._micro.mask.eq(passes.mask),
-                self._micro.key.eq(passes.key),
-                self.set_tag.eq(1),
+                micro.compare.eq(steps.compare),
+                micro.mask.eq(steps.mask),
+                micro.key.eq(steps.key),
+                micro.keep.eq((steps.add | steps.remove) & ~first),
+                micro.ones.eq(first & all_tagged),
+                micro.remove.eq(steps.remove),
+                micro.second.eq(steps.second),
+                micro.write.eq(steps.write),
+                micro.write_mask.eq(steps.write_mask),
+                micro.write_key.eq(steps.write_key),
+                micro.all_rows.eq(steps.all_rows),
+                self._result.eq(steps.result),
+                self.set_tag.eq(steps.compare),
             ]
-            with m.If(conditional):
-                m.d.comb += [self._micro.mask.f.eq(1), self._micro.key.f.eq(1)]
-            m.next = "WRITE"
-
-        with m.State("WRITE"):
-            m.d.comb += [
-                self._micro.write.eq(1),
-                self._micro.write_mask.eq(passes.write_mask),
-                self._micro.write_key.eq(passes.write_key),
-            ]
+            with m.If(conditional & steps.compare):
+                m.d.comb += [micro.mask.f.eq(1), micro.key.f.eq(1)]
+            if self.config.vertical:
+                m.d.comb += micro.vertical.on.eq(self._runs(Opcode.REDUCE) & ~self._shifts)
             m.d.sync += self._index.eq(self._index + 1)
-            m.next = "COMPARE"
-            with m.If(passes.last):
+            with m.If(steps.last):
                 m.d.sync += self._index.eq(0)
                 self._next_bit(m)
 
     def _next_bit(self, m: Module) -> None:
-        """After the last pass of a bit: on to the next one, or out of the loop over bits."""
+        """After the last step of a bit: on to the next one, or out of the walk over bits."""
         now, column = self._now, self._columns
-        descends = self._runs(*DESCENDING)
-        by_b = self._runs(*CARRYING, *AGAINST_CONSTANT) | self._signed_stage
-        length = Mux(by_b, now.b_width, now.a_width)
-        ends = Mux(descends, self._inner == 0, self._inner == length - 1)
-        holds = self._runs(*CARRYING) & (self._inner + 1 >= now.a_width)
+        holds = self._runs(*EXTENDED) & (self._phase != 1) & (self._inner + 1 >= now.a_width)
 
-        with m.If(~ends):
-            with m.If(descends):
-                m.d.sync += [
-                    self._inner.eq(self._inner - 1),
-                    column["x"].eq(column["x"] - 1),
-                    column["y"].eq(column["y"] - 1),
-                ]
-            with m.Else():
-                m.d.sync += [self._inner.eq(self._inner + 1), column["y"].eq(column["y"] + 1)]
-                with m.If(~holds):  # a signed operand goes on with its sign column
-                    m.d.sync += column["x"].eq(column["x"] + 1)
-            with m.If(self._runs(Opcode.XOR)):
-                m.d.sync += column["c"].eq(column["c"] + 1)
-                if self.latched:
-                    m.next = "FETCH_C"
-        with m.Elif(self._runs(*NESTED) & ~self._signed_stage):
+        with m.If(~self._keys.top):
+            m.d.sync += [
+                self._inner.eq(self._inner + 1),
+                column["y"].eq(column["y"] + 1),
+                column["r"].eq(column["r"] + 1),
+            ]
+            with m.If(~holds & ~self._shifts):  # a signed operand goes on with its sign column
+                m.d.sync += column["x"].eq(column["x"] + 1)
+            with m.If(self._shifts):
+                m.next = "MOVE_COMPARE"
+        with m.Else():
+            m.d.sync += self._inner.eq(0)
+            self._next_walk(m)
+
+    def _next_walk(self, m: Module) -> None:
+        """After a walk over the bits: the next phase, the next round, or the end."""
+        now, column = self._now, self._columns
+
+        def again(**slots: Value) -> None:
+            m.d.sync += [self._phase.eq(self._phase + 1), *(column[slot].eq(value) for slot, value in slots.items())]
+
+        with m.If(self._runs(*NESTED) & ~self._signed_stage):
             if self.latched:
                 m.next = "SPILL_C"
             else:
-                self._next_outer_bit(m)
+                self._next_round(m)
+        with m.Elif(self._runs(Opcode.REDUCE)):
+            self._next_pair(m)
+        with m.Elif(self._runs(Opcode.RSUB) & (self._phase == 0)):
+            again(x=now.b, y=now.b, r=now.b)
+        with m.Elif(self._runs(*COMPARISONS) & (self._phase == 0)):
+            again(r=now.d)
+            m.d.sync += self._length.eq(1)
+        with m.Elif(self._runs(*EXTREMES) & (self._phase == 0)):
+            again()
+            m.d.sync += self._length.eq(1)
+        with m.Elif(self._runs(*EXTREMES) & (self._phase == 1)):
+            again(x=now.a, y=now.b, r=now.b)
+            m.d.sync += self._length.eq(now.b_width)
         with m.Elif(self._runs(*AGAINST_CONSTANT)):
-            m.next = "SELECT"
+            m.d.sync += column["r"].eq(now.b)
+            m.next = "FILL"
         with m.Else():
-            m.next = "DECODE"
-            if self.latched:
-                with m.If(self._runs(*CARRYING, *DESCENDING) | self._signed_stage):
-                    m.next = "SPILL_C"
+            self._finish(m)
 
-    def _next_outer_bit(self, m: Module) -> None:
-        """After one multiplier bit: the next one, the sign of a, or the end."""
-        now, column = self._now, self._columns
-        m.d.sync += self._inner.eq(0)
-        with m.If(self._outer != now.b_width - 1):
+    def _finish(self, m: Module) -> None:
+        """The next instruction, after the latched columns have gone back to the memory."""
+        m.next = "DECODE"
+        if self.latched:
+            with m.If(self._runs(*CARRYING, *SIGNS) | self._signed_stage):
+                m.next = "SPILL_C"
+            with m.Elif(self._runs(*EXTREMES)):
+                m.next = "SPILL_F"
+
+    def _next_round(self, m: Module) -> None:
+        """After one bit of a multiplier: the next one, the sign of the other operand, or the end."""
+        now, column, lowest = self._now, self._columns, self._lowest
+        begins = "FETCH" if self.latched else "STEP"
+        with m.If(self._sparse):
+            m.d.comb += lowest.value.eq(self._remaining)
+            m.d.sync += self._remaining.eq(lowest.rest)
+            self._begin_round(m, now, lowest.place)
+            m.next = begins
+            with m.If(lowest.place == lowest.bits):
+                self._after_ones(m, now)
+        with m.Elif(~self._keys.last_round):
             m.d.sync += [
                 self._outer.eq(self._outer + 1),
                 column["x"].eq(now.a),
                 column["y"].eq(now.d + self._outer + 1),
+                column["r"].eq(now.d + self._outer + 1),
                 column["c"].eq(column["c"] + 1),
                 column["f"].eq(column["f"] + 1),
             ]
-            m.next = "FETCH_F" if self.latched else "COMPARE"
+            m.next = begins
         with m.Elif(self._runs(Opcode.MUL) & now.a_signed):
             m.d.sync += [
                 self._signed_stage.eq(1),
+                self._length.eq(now.b_width),
                 column["x"].eq(now.b),
                 column["y"].eq(now.d + now.a_width),
+                column["r"].eq(now.d + now.a_width),
                 column["c"].eq(now.p),
                 column["f"].eq(now.a + now.a_width - 1),
             ]
@@ -494,57 +582,100 @@ class Sequencer(Component):
         with m.Else():
             m.next = "DECODE"
 
+    def _next_pair(self, m: Module) -> None:
+        """After an addition of a REDUCE: the next pair of row blocks, the next level, or the end."""
+        column, now = self._columns, self._now
+        m.d.sync += [
+            column["x"].eq(Mux(self._shifts, now.p, now.d)),
+            column["y"].eq(now.d),
+            column["r"].eq(now.d),
+        ]
+        with m.If(~self._tree.last_pair):
+            m.d.comb += self._tree.next_pair.eq(1)
+        with m.Else():
+            if self.latched:
+                m.next = "SPILL_C"
+            else:
+                self._next_level(m)
+
+    def _next_level(self, m: Module) -> None:
+        """After the last pair of a level: words have grown by a bit, which the carry column holds."""
+        m.d.comb += self._tree.next_level.eq(1)
+        m.d.sync += [self._length.eq(self._length + 1), self._columns["c"].eq(self._columns["c"] + 1)]
+        m.next = "SETUP"
+        with m.If(self._tree.last_level):
+            m.next = "DECODE"
+
     def _latches(self, m: Module) -> None:
         """The cycles that 3r1w adds: columns c and f come from and go back to the memory."""
         if not self.latched:
             return
-        with m.State("FETCH_C"):
-            m.d.comb += self._micro.fetch_c.eq(1)
-            m.next = "COMPARE"
-        with m.State("FETCH_F"):
+        with m.State("FETCH"):
             m.d.comb += [self._micro.fetch_f.eq(1), self._micro.clear_c.eq(1)]
-            m.next = "COMPARE"
+            m.next = "STEP"
         with m.State("SPILL_C"):
             m.d.comb += self._micro.spill_c.eq(1)
+            m.next = "DECODE"
             with m.If(self._runs(*NESTED) & ~self._signed_stage):
-                self._next_outer_bit(m)
-            with m.Elif(self._runs(*DESCENDING)):
-                m.next = "SPILL_F"
-            with m.Else():
-                m.next = "DECODE"
+                self._next_round(m)
+            with m.Elif(self._runs(Opcode.REDUCE)):
+                self._next_level(m)
         with m.State("SPILL_F"):
             m.d.comb += self._micro.spill_f.eq(1)
             m.next = "DECODE"
 
     def _select_and_fill(self, m: Module) -> None:
-        now, column = self._now, self._columns
+        now, column, micro = self._now, self._columns, self._micro
 
         with m.State("SELECT"):
-            # One compare finds the rows that take a constant: flag c or f, predicate, or sign.
-            chosen = {
-                "c": self._runs(Opcode.MAXC),
-                "f": self._runs(Opcode.MINC),
-                "y": self._runs(Opcode.FILL, Opcode.RELU),
-            }
-            m.d.comb += [self._micro.compare.eq(1), self.set_tag.eq(1)]
-            for slot, select in chosen.items():
-                m.d.comb += [self._micro.mask[slot].eq(select), self._micro.key[slot].eq(select)]
-            m.d.sync += [self._inner.eq(0), column["y"].eq(Mux(self._runs(Opcode.FILL), now.d, now.b))]
+            # One compare finds the rows that take the constant: by the predicate, or by the sign.
+            m.d.comb += [micro.compare.eq(1), micro.mask.y.eq(1), micro.key.y.eq(1), self.set_tag.eq(1)]
             m.next = "FILL"
 
         with m.State("FILL"):
             m.d.comb += [
-                self._micro.write.eq(1),
-                self._micro.write_mask.y.eq(1),
-                self._micro.write_key.y.eq(self._bit & ~self._runs(Opcode.RELU)),
-                self._micro.all_rows.eq(self._runs(Opcode.FILL) & ~now.predicated),
+                micro.write.eq(1),
+                micro.write_mask.y.eq(1),
+                micro.write_key.y.eq(self._bit & ~self._runs(Opcode.RELU)),
+                micro.all_rows.eq(self._runs(Opcode.FILL) & ~now.predicated),
+                self._result.eq(1),
             ]
-            m.d.sync += [self._inner.eq(self._inner + 1), column["y"].eq(column["y"] + 1)]
-            with m.If(self._inner + 1 == Mux(self._runs(Opcode.FILL), now.d_width, now.b_width)):
+            m.d.sync += [self._inner.eq(self._inner + 1), column["r"].eq(column["r"] + 1)]
+            with m.If(self._keys.top):
                 m.next = "DECODE"
-                if self.latched:
-                    with m.If(self._runs(*AGAINST_CONSTANT)):
-                        m.next = "SPILL_C"
+                with m.If(self._runs(Opcode.CLAMP) & (self._phase == 0)):
+                    m.d.sync += [
+                        self._phase.eq(1),
+                        self._inner.eq(0),
+                        column["y"].eq(now.b),
+                        column["r"].eq(now.b),
+                    ]
+                    m.next = "STEP"
+
+    def _search(self, m: Module) -> None:
+        """Planes of a from the top down, until one has a 1 in some row."""
+        if not self.config.zero_skip:
+            return
+        micro, column = self._micro, self._columns
+        with m.State("SEARCH"):
+            m.d.comb += [
+                micro.compare.eq(1),
+                micro.mask.x.eq(1),
+                micro.key.x.eq(1),
+                self.set_tag.eq(1),
+                self.skipped.eq(~self.any_match),
+            ]
+            with m.If(self.any_match):
+                m.next = "DOT"
+            with m.Else():
+                m.d.sync += [
+                    self._kept.eq(self._kept - 1),
+                    self._outer.eq(self._outer - 1),
+                    self._diagonal.eq(self._diagonal - 1),
+                    column["x"].eq(column["x"] - 1),
+                ]
+                with m.If(self._kept == 1):
+                    m.next = "DOT_END"
 
     def _dot(self, m: Module) -> None:
         """Bit pairs by anti-diagonals from the most significant; the counters follow one cycle behind."""
@@ -553,7 +684,7 @@ class Sequencer(Component):
         m.d.sync += self.count.valid.eq(0)
 
         with m.State("DOT"):
-            top_a, top_b = self._outer == now.a_width - 1, self._inner == now.b_width - 1
+            top_a, top_b = self._outer == self._kept - 1, self._inner == now.b_width - 1
             ends = (self._outer == 0) | top_b
             below = Signal(7, name="next_diagonal")
             reach = Signal(7, name="reach")
@@ -564,11 +695,11 @@ class Sequencer(Component):
                 self._micro.key.x.eq(1),
                 self._micro.key.y.eq(1),
                 self.set_tag.eq(1),
-                first.eq(top_a & top_b & (self._diagonal == now.a_width + now.b_width - 2)),
+                first.eq(top_a & top_b & (self._diagonal == self._kept + now.b_width - 2)),
                 # A diagonal begins at the greatest bit of a that it has.
                 turn.eq(top_a | (self._inner == 0)),
                 below.eq(self._diagonal - 1),
-                reach.eq(Mux(below >= now.a_width - 1, now.a_width - 1, below)),
+                reach.eq(Mux(below >= self._kept - 1, self._kept - 1, below)),
             ]
             m.d.sync += [
                 self.count.valid.eq(1),
@@ -602,36 +733,53 @@ class Sequencer(Component):
 
     def _move(self, m: Module) -> None:
         """Rows move through the tags: one column at a time, one row block per cycle."""
-        now, column = self._now, self._columns
-        distance = now.constant.as_signed()
-        blocks = abs(distance)[:12]
+        now, column, micro = self._now, self._columns, self._micro
+        moved = now.constant.as_signed()
+        reduces = self._runs(Opcode.REDUCE)
+        up = ~reduces & (moved > 0)
 
         with m.State("MOVE_COMPARE"):
             m.d.comb += [
-                self._micro.compare.eq(1),
-                self._micro.mask.x.eq(1),
-                self._micro.key.x.eq(1),
+                micro.compare.eq(1),
+                micro.mask.x.eq(~reduces),
+                micro.key.x.eq(~reduces),
+                micro.mask.y.eq(reduces),
+                micro.key.y.eq(reduces),
                 self.set_tag.eq(1),
             ]
-            m.d.sync += self._distance.eq(blocks)
+            m.d.sync += self._distance.eq(Mux(reduces, self._tree.distance, abs(moved)))
             m.next = "MOVE_SHIFT"
-            with m.If(distance == 0):
+            with m.If(~reduces & (moved == 0)):
                 m.next = "MOVE_CLEAR"
         with m.State("MOVE_SHIFT"):
-            m.d.comb += [self.shift_tag_up.eq(distance > 0), self.shift_tag_down.eq(distance < 0)]
+            m.d.comb += [self.shift_tag_up.eq(up), self.shift_tag_down.eq(~up)]
             m.d.sync += self._distance.eq(self._distance - 1)
             with m.If(self._distance == 1):
                 m.next = "MOVE_CLEAR"
         with m.State("MOVE_CLEAR"):
-            m.d.comb += [self._micro.write.eq(1), self._micro.write_mask.y.eq(1), self._micro.all_rows.eq(1)]
+            m.d.comb += [
+                micro.write.eq(1),
+                micro.write_mask.y.eq(1),
+                micro.all_rows.eq(1),
+                self._result.eq(1),
+                self._to_x.eq(reduces),
+            ]
             m.next = "MOVE_WRITE"
         with m.State("MOVE_WRITE"):
-            m.d.comb += [self._micro.write.eq(1), self._micro.write_mask.y.eq(1), self._micro.write_key.y.eq(1)]
-            m.d.sync += [
-                self._inner.eq(self._inner + 1),
-                column["x"].eq(column["x"] + 1),
-                column["y"].eq(column["y"] + 1),
+            m.d.comb += [
+                micro.write.eq(1),
+                micro.write_mask.y.eq(1),
+                micro.write_key.y.eq(1),
+                self._result.eq(1),
+                self._to_x.eq(reduces),
             ]
-            m.next = "MOVE_COMPARE"
-            with m.If(self._inner == now.a_width - 1):
-                m.next = "DECODE"
+            m.next = "STEP"
+            with m.If(~reduces):
+                m.d.sync += [
+                    self._inner.eq(self._inner + 1),
+                    column["x"].eq(column["x"] + 1),
+                    column["r"].eq(column["r"] + 1),
+                ]
+                m.next = "MOVE_COMPARE"
+                with m.If(self._keys.top):
+                    m.next = "DECODE"

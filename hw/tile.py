@@ -25,6 +25,7 @@ from hw.plane_port import PlanePort
 from hw.program_buffer import ProgramBuffer
 from hw.responders import Responders
 from hw.sequencer import Sequencer
+from hw.tag_unit import TagUnit
 
 __all__ = ["Tile"]
 
@@ -72,7 +73,8 @@ class Tile(Component):
         m.submodules.program_buffer, m.submodules.counters = buffer, counters
         m.submodules.sequencer, m.submodules.plane_port = moves(sequencer), moves(port)
         m.submodules.array, m.submodules.responders = moves(array), moves(responders)
-        tag = Signal(config.rows, reset_less=True)
+        tag_unit = TagUnit(config)
+        m.submodules.tags = moves(tag_unit)
 
         # Lockstep: every stream that this cycle needs must move, or nothing does.
         m.d.comb += [
@@ -96,40 +98,40 @@ class Tile(Component):
             m.d.comb += getattr(buffer, name).eq(getattr(sequencer, name))
         m.d.comb += buffer.run.eq(run)
 
-        # The tag unit: a compare sets the tags, MOVE shifts them by one row block, the plane port loads them.
-        size = config.outputs
-        with m.If(run):
-            with m.If(sequencer.set_tag):
-                m.d.sync += tag.eq(array.bus.match)
-            with m.Elif(sequencer.shift_tag_up):
-                m.d.sync += tag.eq(tag << size)
-            with m.Elif(sequencer.shift_tag_down):
-                m.d.sync += tag.eq(tag >> size)
-            with m.Elif(port.load_tag):
-                m.d.sync += tag.eq(port.planes)
+        # Tags: a compare sets them, MOVE and REDUCE shift them by row blocks, the plane port loads them.
+        m.d.comb += [
+            tag_unit.match.eq(array.bus.match),
+            tag_unit.set.eq(sequencer.set_tag),
+            tag_unit.shift_up.eq(sequencer.shift_tag_up),
+            tag_unit.shift_down.eq(sequencer.shift_tag_down),
+            tag_unit.load.eq(port.load_tag),
+            tag_unit.plane.eq(port.planes),
+            *(getattr(tag_unit, name).eq(sequencer.operation[name]) for name in ("keep", "ones", "remove", "second")),
+        ]
 
         # Sequencer and plane port to the array.
         m.d.comb += [
             array.bus.operation.eq(sequencer.operation),
-            array.bus.tag.eq(tag),
+            array.bus.tag.eq(tag_unit.rows),
             array.bus.port_column.eq(port.column),
             array.bus.port_read.eq(port.read),
             array.bus.port_write.eq(port.write),
             array.bus.port_blocks.eq(port.blocks),
             array.bus.port_planes.eq(port.planes),
             port.data.eq(array.bus.port_data),
-            port.tag.eq(tag),
+            port.tag.eq(tag_unit.tag),
             port.push.eq(sequencer.push),
             port.request.eq(sequencer.request),
             port.open.eq(sequencer.open),
             sequencer.outstanding.eq(port.outstanding),
             sequencer.snapshot_busy.eq(port.snapshot_busy),
             sequencer.head_stores.eq(port.head_stores),
+            sequencer.any_match.eq(array.bus.match.any() if config.zero_skip else 0),
         ]
 
         # Responder counters: the sequencer counts and sets, the plane port loads and drains.
         m.d.comb += [
-            responders.tag.eq(tag),
+            responders.tag.eq(tag_unit.tag),
             responders.control.eq(sequencer.count),
             responders.set.eq(sequencer.set_total),
             responders.constant.eq(sequencer.total_constant),
@@ -149,9 +151,11 @@ class Tile(Component):
             counters.owner.eq(sequencer.owner),
             counters.stalled.eq(~run),
             counters.executed.eq(sequencer.executed),
+            counters.skipped.eq(sequencer.skipped),
             counters.port_step.eq(port.step),
             counters.operation.eq(sequencer.operation),
             counters.count.eq(responders.count),
+            *([counters.other.eq(tag_unit.other)] if config.activity and config.passes == "two_tags" else []),
             counters.index.eq(self.counter_index),
             self.counter_value.eq(counters.value),
             self.done.eq(sequencer.done),
