@@ -14,7 +14,7 @@ class Cells:
 
     Parameters
     ----------
-    rows, columns : size of the array.
+    taps, outputs, columns : size of the array: row blocks, rows of a block, columns.
     generator : source of the initial cells and tags.
     activity : whether rows matched and cells written are counted.
 
@@ -26,8 +26,11 @@ class Cells:
     rows_matched, cells_written : activity since :meth:`restart`.
     """
 
-    def __init__(self, rows: int, columns: int, generator: np.random.Generator, activity: bool) -> None:
+    def __init__(self, taps: int, outputs: int, columns: int, generator: np.random.Generator, activity: bool) -> None:
         """Fill cells and tags with random bits."""
+        rows = taps * outputs
+        self.taps = taps
+        self.outputs = outputs
         self.rows = rows
         self.activity = activity
         self.words: Words = pack(generator.integers(0, 2, (columns, rows), np.uint8))
@@ -57,6 +60,19 @@ class Cells:
         """Tag rows by a compare of its own."""
         self.tag = rows
         self.change(rows)
+
+    def add(self, rows: Words) -> None:
+        """Tag further rows by a compare."""
+        self.select(self.tag | rows)
+
+    def remove(self, rows: Words) -> None:
+        """Take tags away by a compare."""
+        self.select(self.tag & ~rows)
+
+    def write_marked(self, column: int, bit: int) -> None:
+        """Write a bit to the tagged rows of a column, and before it the other bit to all rows."""
+        self.write(column, 1 - bit)
+        self.write_tagged(column, bit)
 
     def write_tagged(self, column: int, bit: int) -> None:
         """Write a bit to a column in the tagged rows."""

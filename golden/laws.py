@@ -1,7 +1,7 @@
 """The cycle laws: exactly how long an instruction and a program take on a tile, and what they do meanwhile.
 
-``LAWS`` holds one row per opcode as data; the functions below it only look rows up.  Time between instructions is in
-:class:`Timeline`, which needs a few operations for each instruction, however long it takes.
+``LAWS`` holds one row per opcode as data: the law as a text, and as a function of :mod:`golden.schedules`.  Time
+between instructions is in :class:`Timeline`, which needs a few operations for each instruction, however long it takes.
 """
 
 from __future__ import annotations
@@ -9,33 +9,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from golden.engine import Job, Outcome
+from golden.schedules import SCHEDULES, Machine, Schedule, dot
 from golden.sequencer import Sequencer
 from hw.config import TileConfig
 from hw.counter_map import COUNTERS
-from hw.isa import Instruction, LoadKind, Opcode, Owner, Program
+from hw.isa import DotKind, Instruction, LoadKind, Opcode, Owner, Program
 
 __all__ = [
-    "LAWS", "PORT_OPERATIONS", "Law", "LawEngine", "Schedule", "Timeline", "body_cycles", "events",
-    "plane_size", "port_steps", "run_law",
+    "LAWS", "PORT_OPERATIONS", "TERMS", "Law", "LawEngine", "Machine", "Schedule", "Timeline", "body_cycles", "events",
+    "plane_size", "port_steps", "run_law", "searches",
 ]  # fmt: skip
-
-
-class Schedule(NamedTuple):
-    """What a body does: cycles with a compare, with a write and with neither, and the columns that they concern."""
-
-    compares: int = 0
-    compared_columns: int = 0
-    writes: int = 0
-    written_columns: int = 0
-    idle: int = 0
-
-    @property
-    def cycles(self) -> int:
-        """All cycles of the body; each has at most one compare or write."""
-        return self.compares + self.writes + self.idle
 
 
 @dataclass(frozen=True)
@@ -44,128 +29,88 @@ class Law:
 
     Parameters
     ----------
-    body : cycles on ``cells`` and ``4r2w``: an expression of the widths A, B, D and a_signed, predicated, constant.
+    body : cycles on ``cells`` and ``4r2w``: an expression of :data:`TERMS`.
     extra : cycles that ``3r1w`` adds, likewise.
-    schedule : the same and the events as a function of an instruction and of whether the array is ``3r1w`` (0 or 1).
+    schedule : the same and the events as a function of an instruction and of what of the config they depend on.
     """
 
     body: str
     extra: str
-    schedule: Callable[[Instruction, int], Schedule]
+    schedule: Callable[[Instruction, Machine], Schedule]
 
 
-def _nothing(_op: Instruction, _narrow: int) -> Schedule:
-    return Schedule()
-
-
-def _dot(op: Instruction, _narrow: int) -> Schedule:
-    pairs = op.a_width * op.b_width
-    return Schedule(compares=pairs, compared_columns=2 * pairs, idle=1)
-
-
-def _fill(op: Instruction, _narrow: int) -> Schedule:
-    selects = int(op.predicated)
-    return Schedule(selects, selects, op.d_width, op.d_width)
-
-
-def _copy(op: Instruction, narrow: int) -> Schedule:
-    flag, passes = int(op.predicated), 2 * op.a_width
-    return Schedule(passes, passes * (2 + flag), passes, passes, narrow * flag)
-
-
-def _and(op: Instruction, _narrow: int) -> Schedule:
-    return Schedule(op.a_width, 2 * op.a_width, op.a_width, op.a_width)
-
-
-def _xor(op: Instruction, narrow: int) -> Schedule:
-    passes = 4 * op.a_width
-    return Schedule(passes, 3 * passes, passes, passes, narrow * op.a_width)
-
-
-def _sums(full: int, half: int, flag: int, clears: int, spills: int, fetches: int = 0) -> Schedule:
-    """Steps of an adder: four passes for an unknown bit, two for a known one; ``flag`` more columns are compared."""
-    return Schedule(
-        compares=4 * full + 2 * half,
-        compared_columns=4 * full * (3 + flag) + 2 * half * (2 + flag),
-        writes=4 * full + 2 * half + clears + spills,
-        written_columns=6 * full + 3 * half + clears + spills,
-        idle=fetches,
-    )
-
-
-def _add(op: Instruction, narrow: int) -> Schedule:
-    full = op.b_width if op.a_signed else op.a_width
-    return _sums(full, op.b_width - full, int(op.predicated), clears=1, spills=narrow)
-
-
-def _add_constant(op: Instruction, narrow: int) -> Schedule:
-    return _sums(0, op.b_width, int(op.predicated), clears=1, spills=narrow)
-
-
-def _multiply(op: Instruction, narrow: int) -> Schedule:
-    width, signed = op.b_width, int(op.a_signed)
-    full = op.a_width * width + signed * width
-    return _sums(full, 0, 1, clears=signed, spills=narrow * (width + signed), fetches=narrow * width)
-
-
-def _multiply_constant(op: Instruction, narrow: int) -> Schedule:
-    width = op.b_width
-    return _sums(0, op.a_width * width, 1, clears=0, spills=narrow * width, fetches=narrow * width)
-
-
-def _extreme(op: Instruction, narrow: int) -> Schedule:
-    passes, spills = 4 * op.a_width, 2 * narrow
-    return Schedule(passes, 4 * passes, 1 + passes + spills, 2 + 5 * op.a_width + spills)
-
-
-def _extreme_constant(op: Instruction, narrow: int) -> Schedule:
-    width, spills = op.b_width, 2 * narrow
-    return Schedule(width + 1, 3 * width + 1, 1 + 2 * width + spills, 2 + 2 * width + spills)
-
-
-def _relu(op: Instruction, _narrow: int) -> Schedule:
-    return Schedule(1, 1, op.b_width, op.b_width)
-
-
-def _move(op: Instruction, _narrow: int) -> Schedule:
-    return Schedule(op.a_width, op.a_width, 2 * op.a_width, 2 * op.a_width, op.a_width * abs(op.constant))
-
-
-_NO_BODY = Law("0", "0", _nothing)
-_SUM = "1 + 8*A + (B - A)*(8 if a_signed else 4)"
-
-LAWS: dict[Opcode, Law] = {
-    Opcode.HALT: _NO_BODY,
-    Opcode.SYNC: _NO_BODY,
-    Opcode.LOOP: _NO_BODY,
-    Opcode.END: _NO_BODY,
-    Opcode.LOAD: _NO_BODY,
-    Opcode.STORE: _NO_BODY,
-    Opcode.DRAIN: _NO_BODY,
-    Opcode.RESTORE: _NO_BODY,
-    Opcode.INIT: _NO_BODY,
-    Opcode.DOT: Law("A*B + 1", "0", _dot),
-    Opcode.FILL: Law("D + predicated", "0", _fill),
-    Opcode.COPY: Law("4*A", "predicated", _copy),
-    Opcode.NOT: Law("4*A", "predicated", _copy),
-    Opcode.AND: Law("2*A", "0", _and),
-    Opcode.OR: Law("2*A", "0", _and),
-    Opcode.XOR: Law("8*A", "A", _xor),
-    Opcode.ADD: Law(_SUM, "1", _add),
-    Opcode.SUB: Law(_SUM, "1", _add),
-    Opcode.ADDC: Law("1 + 4*B", "1", _add_constant),
-    Opcode.MUL: Law("8*A*B + (1 + 8*B if a_signed else 0)", "2*B + a_signed", _multiply),
-    Opcode.MULC: Law("4*A*B", "2*B", _multiply_constant),
-    Opcode.MAX: Law("1 + 8*A", "2", _extreme),
-    Opcode.MIN: Law("1 + 8*A", "2", _extreme),
-    Opcode.MAXC: Law("1 + 2*B + 1 + B", "2", _extreme_constant),
-    Opcode.MINC: Law("1 + 2*B + 1 + B", "2", _extreme_constant),
-    Opcode.RELU: Law("1 + B", "0", _relu),
-    Opcode.MOVE: Law("A*(3 + abs(constant))", "0", _move),
+TERMS: dict[str, str] = {
+    "A, B, D": "the widths a_width, b_width, d_width in bits",
+    "a_signed, b_signed, predicated": "flags, 0 or 1",
+    "constant": "the constant, a signed number",
+    "ext": "B - A",
+    "step(n)": "additions of n unknown bits: 8*n cycles with classical passes, 7*n with merged, 6*n with two_tags",
+    "wide(n)": "additions of n unknown bits beside the operands: 10*n cycles with classical passes, else 8*n",
+    "classical": "1 with classical passes, else 0",
+    "in_place": "1 where d is b, else 0",
+    "SKIP, SPARSE, SHIFT, PAIRS": "1 for the kind of that name, else 0",
+    "s": "leading zero planes that a DOT of kind SKIP finds, 0 to A",
+    "zeros": "zero bits below the lowest one of the B-bit constant; B where all are 0",
+    "ones": "ones among the low A bits of the constant",
+    "L": "levels of the sum of n = constant words: ceil(log2(n))",
+    "l": "a level of the sum, 0 to L - 1",
 }
+"""What the expressions of laws are made of: names, and what they say."""
+
+_EXTENDED_SUM = "1 + step(A) + (step(ext) if a_signed else 4*ext)"
+_DENSE, _SPARSE = "4*A*B", "ones*step(B) + (1 + 4*A if b_signed else 0)"
+_DISTANCE = "2**(L - 1 - l)"
+_TREE = f"1 + ({_DISTANCE} if PAIRS else 1)*(step(A + l) + 4*a_signed) + ((A + l)*(3 + {_DISTANCE}) if SHIFT else 0)"
+
+
+def _apart(classical: int, other: int) -> str:
+    return f"1 + wide(A) + (wide(ext) if a_signed else ext*({classical} if classical else {other}))"
+
+
+_TEXTS: dict[Opcode, tuple[str, str]] = {
+    Opcode.HALT: ("0", "0"),
+    Opcode.SYNC: ("0", "0"),
+    Opcode.LOOP: ("0", "0"),
+    Opcode.END: ("0", "0"),
+    Opcode.LOAD: ("0", "0"),
+    Opcode.STORE: ("0", "0"),
+    Opcode.DRAIN: ("0", "0"),
+    Opcode.RESTORE: ("0", "0"),
+    Opcode.INIT: ("0", "0"),
+    Opcode.DOT: ("(min(s + 1, A) + (A - s)*B if SKIP else A*B) + 1", "0"),
+    Opcode.FILL: ("D + predicated", "0"),
+    Opcode.COPY: ("(4 if predicated else 3)*A", "predicated"),
+    Opcode.NOT: ("(4 if predicated else 3)*A", "predicated"),
+    Opcode.AND: ("(2 if in_place else 3)*A", "0"),
+    Opcode.OR: ("(2 if in_place else 3)*A", "0"),
+    Opcode.XOR: ("4*A", "0"),
+    Opcode.ADD: (_EXTENDED_SUM, "1"),
+    Opcode.SUB: (_EXTENDED_SUM, "1"),
+    Opcode.RSUB: (f"{_EXTENDED_SUM} + 3*B", "1"),
+    Opcode.SUM: (_apart(4, 3), "1"),
+    Opcode.DIFF: (_apart(6, 5), "1"),
+    Opcode.RDIFF: (_apart(4, 3), "1"),
+    Opcode.ADDC: ("1 + 4*(B - zeros if SPARSE else B)", "1"),
+    Opcode.MUL: ("B*step(A) + (1 + step(B) if a_signed else 0)", "2*B + a_signed"),
+    Opcode.MULC: (f"{_SPARSE} if SPARSE else {_DENSE}", "2*ones + b_signed if SPARSE else 2*B"),
+    Opcode.MAX: ("6*A + 2 + ext*(6 if a_signed else 3)", "1"),
+    Opcode.MIN: ("6*A + 2 + ext*(6 if a_signed else 3)", "1"),
+    Opcode.MAXC: ("2*B", "0"),
+    Opcode.MINC: ("2*B", "0"),
+    Opcode.CLAMP: ("4*B", "0"),
+    Opcode.RELU: ("1 + B", "0"),
+    Opcode.NEG: ("1 + 4*A", "1"),
+    Opcode.ABS: ("6*A - 1", "1"),
+    Opcode.CMP: ("2*A + 2 + ext*(2 if a_signed else 1)", "0"),
+    Opcode.CMPC: ("B + 2", "0"),
+    Opcode.MOVE: ("A*(3 + abs(constant))", "0"),
+    Opcode.REDUCE: (f"sum({_TREE} for l in range(L))", "L"),
+}
+
+LAWS: dict[Opcode, Law] = {opcode: Law(body, extra, SCHEDULES[opcode]) for opcode, (body, extra) in _TEXTS.items()}
 """The law of every opcode that a tile executes."""
 
-_SCHEDULES = {int(opcode): law.schedule for opcode, law in LAWS.items()}
+_SCHEDULES = {int(opcode): schedule for opcode, schedule in SCHEDULES.items()}
 
 PORT_OPERATIONS = frozenset({int(Opcode.LOAD), int(Opcode.STORE), int(Opcode.DRAIN), int(Opcode.RESTORE)})
 """Opcodes whose work the plane port does while the sequencer goes on."""
@@ -174,14 +119,23 @@ _LOADING = frozenset({int(Opcode.LOAD), int(Opcode.RESTORE)})
 _JOINING = frozenset({int(Opcode.SYNC), int(Opcode.HALT)})
 
 
-def events(instruction: Instruction, config: TileConfig) -> Schedule:
-    """Schedule events of the body of a legal instruction."""
-    return _SCHEDULES[instruction.opcode](instruction, int(config.array == "3r1w"))
+def searches(instruction: Instruction) -> bool:
+    """Whether an instruction's time depends on data: a DOT of kind SKIP."""
+    return instruction.opcode == Opcode.DOT and instruction.kind == DotKind.SKIP
 
 
-def body_cycles(instruction: Instruction, config: TileConfig) -> int:
+def events(instruction: Instruction, config: TileConfig, skipped: int = 0) -> Schedule:
+    """Schedule events of the body of a legal instruction; ``skipped`` as in :meth:`Timeline.execute`."""
+    return _schedule(instruction, Machine.of(config), skipped)
+
+
+def body_cycles(instruction: Instruction, config: TileConfig, skipped: int = 0) -> int:
     """Cycles of the body of a legal instruction, its decode cycle not included."""
-    return events(instruction, config).cycles
+    return events(instruction, config, skipped).cycles
+
+
+def _schedule(op: Instruction, machine: Machine, skipped: int) -> Schedule:
+    return dot(op, machine, skipped) if skipped else _SCHEDULES[op.opcode](op, machine)
 
 
 def port_steps(instruction: Instruction, config: TileConfig) -> int:
@@ -220,7 +174,7 @@ class Timeline:
     def __init__(self, config: TileConfig) -> None:
         """Begin before the first decode cycle."""
         self.config = config
-        self._narrow = int(config.array == "3r1w")
+        self._machine = Machine.of(config)
         self._open = 0  # open cycles so far
         self._pending: deque[tuple[int, int, Owner]] = deque()  # last open cycle, steps, owner of waits
         self._port_end = 0  # last open cycle of the newest port operation
@@ -229,9 +183,13 @@ class Timeline:
         self._instructions = 0
         self._events = [0, 0, 0, 0]
         self._steps = 0
+        self._skipped = 0
 
-    def execute(self, instruction: Instruction) -> None:
-        """Add one legal instruction, in the order of execution."""
+    def execute(self, instruction: Instruction, skipped: int = 0) -> None:
+        """Add one legal instruction, in the order of execution.
+
+        ``skipped`` counts the leading zero planes that a DOT of kind SKIP finds in a, 0..A; 0 for anything else.
+        """
         op = instruction
         opcode = op.opcode
         if opcode in PORT_OPERATIONS:
@@ -252,8 +210,7 @@ class Timeline:
             self._open += 1
             self._cycles[Owner(op.owner)] += 1
         else:
-            schedule = _SCHEDULES[opcode](op, self._narrow)
-            compares, compared, writes, written, idle = schedule
+            compares, compared, writes, written, idle = _schedule(op, self._machine, skipped)
             body = compares + writes + idle
             self._open += 1 + body if opcode == Opcode.DOT else 1
             self._cycles[Owner(op.owner)] += 1 + body
@@ -262,6 +219,7 @@ class Timeline:
             sums[1] += compared
             sums[2] += writes
             sums[3] += written
+            self._skipped += skipped
         self._instructions += 1
 
     def _join(self, count: int) -> None:
@@ -302,26 +260,31 @@ class Timeline:
             "events.writes": writes,
             "events.written_columns": written,
             "events.port_steps": self._steps - left,
+            "events.skipped_planes": self._skipped,
             "identity.config": self.config.hash,
         }
         return {counter.name: values[counter.name] for counter in COUNTERS if counter.name in values}
 
 
-def run_law(program: Program | Iterable[Instruction], config: TileConfig) -> dict[str, int]:
+def run_law(
+    program: Program | Iterable[Instruction], config: TileConfig, skipped: Iterable[int] = ()
+) -> dict[str, int]:
     """The counters of a run without stalls and errors, activity excepted.
 
     ``program`` is legal (:meth:`Program.check`), or an iterable of legal instructions in the order of execution.
+    ``skipped`` counts the planes that each DOT of kind SKIP skips, in the order of execution; where it ends, 0.
     """
-    timeline = Timeline(config)
+    timeline, counts = Timeline(config), iter(skipped)
     for instruction in program.executed() if isinstance(program, Program) else program:
-        timeline.execute(instruction)
+        timeline.execute(instruction, next(counts, 0) if searches(instruction) else 0)
     return timeline.counters()
 
 
 class LawEngine:
     """The laws alone as an engine: cycles and schedule events without data.
 
-    Needs no planes and gives none; raises what an instruction alone can raise, so never TOTAL.
+    Needs no planes and gives none; raises what an instruction alone can raise, so never TOTAL.  A DOT of kind SKIP
+    skips nothing.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
 """The golden tile: one associative-processor tile, bit by bit, from the meaning of its instructions.
 
-Cells are packed planes (:mod:`golden.cells`), arithmetic is in :mod:`golden.arithmetic`, time in :mod:`golden.laws`.  A
-port operation takes its effect when it is decoded, which is what every program sees that joins what it uses.
+Cells are packed planes (:mod:`golden.cells`), what rewrites them is in :mod:`golden.instructions`, time in
+:mod:`golden.laws`.  A port operation takes its effect when it is decoded, which is what every program sees that joins
+what it uses.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.arithmetic import INSTRUCTIONS
 from golden.cells import Cells
 from golden.engine import Bits, Job, Outcome
-from golden.laws import LAWS, Timeline, plane_size
+from golden.instructions import INSTRUCTIONS
+from golden.laws import Timeline, plane_size, searches
 from golden.planes import from_numbers, pack, read_bits, to_numbers, unpack, write_bits
+from golden.schedules import SCHEDULES, Machine
 from golden.sequencer import Sequencer
 from hw.config import TileConfig
 from hw.counter_map import COUNTERS
@@ -35,12 +37,18 @@ class GoldenTile:
     Attributes
     ----------
     totals : running sums, int64, shape (outputs,), within ``total_bits``.
+    skipped_planes : of the last job, for every DOT of kind SKIP, the leading zero planes that it found.
     """
 
     def __init__(self, config: TileConfig, seed: int = 0) -> None:
         """Fill cells and tags with random bits."""
         self.config = config
-        self._array = Cells(config.rows, config.columns, np.random.default_rng(seed), config.activity)
+        # Passes that share writes match and write what the meaning does not tell.
+        self._counts_activity = config.activity and config.passes == "classical"
+        self._machine = Machine.of(config)
+        generator = np.random.default_rng(seed)
+        self._array = Cells(config.taps, config.outputs, config.columns, generator, self._counts_activity)
+        self.skipped_planes: list[int] = []
         self.totals: NDArray[np.int64] = np.zeros(config.outputs, np.int64)
 
     @property
@@ -76,8 +84,9 @@ class GoldenTile:
         timeline, sequencer = Timeline(config), Sequencer(job.program, config)
         incoming, outgoing = iter(job.planes), list[Bits]()
         array.restart()
+        self.skipped_planes = []
         for instruction in sequencer:
-            timeline.execute(instruction)
+            timeline.execute(instruction, self._search(instruction) if searches(instruction) else 0)
             overflow = self._execute(instruction, incoming, outgoing)
             array.settle()
             if overflow:
@@ -86,7 +95,7 @@ class GoldenTile:
         if sequencer.error is ErrorCode.NONE and next(incoming, None) is not None:
             raise ValueError("a job must have as many planes as its program has LOADs, not more")
         counters = timeline.counters()
-        if config.activity:
+        if self._counts_activity:
             counters["activity.rows_matched"] = array.rows_matched
             counters["activity.cells_written"] = array.cells_written
         ordered = {counter.name: counters[counter.name] for counter in COUNTERS if counter.name in counters}
@@ -100,13 +109,11 @@ class GoldenTile:
         array = self._array
         if op.opcode in INSTRUCTIONS:
             INSTRUCTIONS[op.opcode](array, op)
-            if self.config.array == "3r1w":
-                law = LAWS[Opcode(op.opcode)]
-                array.spill(law.schedule(op, 1).writes - law.schedule(op, 0).writes)
+            if self._machine.narrow:
+                schedule = SCHEDULES[Opcode(op.opcode)]
+                array.spill(schedule(op, self._machine).writes - schedule(op, self._machine._replace(narrow=0)).writes)
         elif op.opcode == Opcode.DOT:
             return self._dot(op)
-        elif op.opcode == Opcode.MOVE:
-            self._move(op)
         elif op.opcode == Opcode.LOAD:
             planes = next(incoming, None)
             if planes is None:
@@ -151,11 +158,22 @@ class GoldenTile:
             return from_numbers(self.totals, op.a_width)
         return self.tag[None, :]
 
+    def _search(self, op: Instruction) -> int:
+        """Look for a plane of a with a 1, from its top one down; return how many have none."""
+        skipped = 0
+        for plane in reversed(self._columns(op.a, op.a_width)):
+            if np.any(plane):
+                self._array.select(plane.copy())
+                break
+            skipped += 1
+        self.skipped_planes.append(skipped)
+        return skipped
+
     def _dot(self, op: Instruction) -> bool:
         """Add the sums of products over the taps to the totals; tell whether a total left its range.
 
         Operands are below 2**32 and sums below 2**63, so float64 and then int64 are exact.  A row responds to as many
-        compares as it has pairs of 1s in its two operands.
+        compares as it has pairs of 1s in its two operands; planes that were skipped have none.
         """
         config, array = self.config, self._array
         bits_a = unpack(self._columns(op.a, op.a_width), config.rows)
@@ -164,27 +182,13 @@ class GoldenTile:
         b = _weights(op.b_width, op.b_signed) @ bits_b.astype(np.float64)
         products = a.astype(np.int64) * b.astype(np.int64)
         fill: NDArray[np.int64] = np.sum(np.reshape(products, (config.taps, config.outputs)), axis=0)
-        array.tag = array.words[op.a] & array.words[op.b]
-        if config.activity:
+        array.tag = array.words[op.a] & array.words[op.b]  # empty where all planes of a were skipped
+        if self._counts_activity:
             array.rows_matched += int((bits_a.sum(axis=0, dtype=np.int64) * bits_b.sum(axis=0, dtype=np.int64)).sum())
         before, total = self.totals, self.totals + fill
         self.totals = _wrapped(total, config.total_bits)
         beyond_word = ((before ^ total) & (fill ^ total)) < 0
         return bool(np.any((self.totals != total) | beyond_word))
-
-    def _move(self, op: Instruction) -> None:
-        """Per bit: tag it, shift the tags by whole row blocks, write 0 to all rows and 1 to the tagged ones."""
-        array, taps, distance = self._array, self.config.taps, op.constant
-        shape = (op.a_width, taps, self.config.outputs)
-        bits = np.reshape(unpack(self._columns(op.a, op.a_width), self.config.rows), shape)
-        moved = np.zeros_like(bits)
-        moved[:, max(distance, 0) : taps + min(distance, 0)] = bits[:, max(-distance, 0) : taps - max(distance, 0)]
-        moved_words = pack(np.reshape(moved, (op.a_width, -1)))
-        for j in range(op.a_width):
-            array.select(array.words[op.a + j].copy())
-            array.tag = moved_words[j]
-            array.write(op.d + j, 0)
-            array.write_tagged(op.d + j, 1)
 
 
 def _weights(width: int, signed: bool) -> NDArray[np.float64]:

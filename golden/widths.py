@@ -205,6 +205,51 @@ def _rescale(
     )
 
 
+def _with_weights(
+    layer: Conv, quantized: tuple[Integers, Sequence[Fraction]], bits: int, source: _Requantized, target: _Requantized
+) -> Conv:
+    """The layer with other weights, and their steps in units of the old, between requantised maps."""
+    weights, steps = quantized
+    channels = weights.shape[0]
+    if len(layer.weight_scales) != channels or layer.model_bias.size != channels:
+        raise WidthError(f"layer {layer.name!r}: other widths need its weight scales and its bias, the graph has none")
+    sums: Integers = np.sum(np.reshape(weights, (channels, -1)), axis=1)
+    reals = [
+        source.step * Fraction(scale) * step / target.step
+        for scale, step in zip(layer.weight_scales, steps, strict=True)
+    ]
+    biases = [
+        int(bias) * source.steps / step - source.new.zero * int(total)
+        for bias, step, total in zip(layer.model_bias, steps, sums, strict=True)
+    ]
+    span = reachable(weights, np.zeros_like(layer.model_bias), (1 << source.new.bits) - 1)
+    limits = target.clamp(layer.rescale.low, layer.rescale.high)
+    return replace(
+        layer,
+        weights=weights,
+        weight_bits=bits,
+        pad_value=source.new.zero,
+        rescale=_rescale(reals, biases, span, target.new, limits),
+    )
+
+
+def with_weights(
+    layer: Conv, weights: Integers, steps: Sequence[Fraction], bits: int, source: FeatureMap, target: FeatureMap
+) -> Conv:
+    """A layer of an imported network with other weights, requantised by the rule of this module; its maps stay.
+
+    Parameters
+    ----------
+    weights : of ``bits`` bits, in the shape of the layer's.
+    steps : per output channel, the step of the new weights in units of the old.
+    source, target : the layer's maps.
+
+    Raises :class:`WidthError` where the layer has no weight scales or no bias.
+    """
+    maps = [_requantized(old, old.bits, whole=True) for old in (source, target)]
+    return _with_weights(layer, (weights, steps), bits, maps[0], maps[1])
+
+
 # --- layers ---------------------------------------------------------------------------------------------------------
 
 
@@ -237,32 +282,9 @@ class _Rewriter:
         raise TypeError(f"layer {layer.name!r}: no width rule for the layer class {type(layer).__name__}")
 
     def _convolution(self, layer: Conv) -> Conv:
-        channels = layer.weights.shape[0]
-        if len(layer.weight_scales) != channels or layer.model_bias.size != channels:
-            raise WidthError(
-                f"layer {layer.name!r}: other widths need its weight scales and its bias, the graph has none"
-            )
         source, target = self._maps[layer.inputs[0]], self._maps[layer.output]
         bits = self._weight_bits[layer.name]
-        weights, steps = requantize_weights(layer.weights, bits)
-        sums: Integers = np.sum(np.reshape(weights, (channels, -1)), axis=1)
-        reals = [
-            source.step * Fraction(scale) * step / target.step
-            for scale, step in zip(layer.weight_scales, steps, strict=True)
-        ]
-        biases = [
-            int(bias) * source.steps / step - source.new.zero * int(total)
-            for bias, step, total in zip(layer.model_bias, steps, sums, strict=True)
-        ]
-        span = reachable(weights, np.zeros_like(layer.model_bias), (1 << source.new.bits) - 1)
-        limits = target.clamp(layer.rescale.low, layer.rescale.high)
-        return replace(
-            layer,
-            weights=weights,
-            weight_bits=bits,
-            pad_value=source.new.zero,
-            rescale=_rescale(reals, biases, span, target.new, limits),
-        )
+        return _with_weights(layer, requantize_weights(layer.weights, bits), bits, source, target)
 
     def _average_pool(self, layer: AveragePool) -> AveragePool:
         source, target = self._maps[layer.inputs[0]], self._maps[layer.output]

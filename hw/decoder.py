@@ -146,7 +146,9 @@ class Decoder(Component):
         ranges, op = self._ranges(), self.instruction
         # Where d may coincide with an operand, their widths are equal: the first columns tell.
         coincides = {
-            field: self._any(lambda rule, field=field: rule.in_place == field) & ~op.predicated & (op[field] == op.d)
+            field: self._any(lambda rule, field=field: rule.in_place == field)
+            & ~(self._any(lambda rule: rule.predicate) & op.predicated)
+            & (op[field] == op.d)
             for field in ("a", "b")
         }
         fields = ("a", "b", "d", "p")

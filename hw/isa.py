@@ -505,7 +505,8 @@ def _column_violation(op: Instruction, config: TileConfig) -> tuple[ErrorCode, s
             )
     if op.opcode == Opcode.DOT:
         return None  # reads only: an operand may be multiplied by itself
-    may_coincide = "" if op.predicated else OPERATIONS[Opcode(op.opcode)].in_place
+    rule = OPERATIONS[Opcode(op.opcode)]
+    may_coincide = "" if rule.predicate and op.predicated else rule.in_place
     for index, (field, base, width, _) in enumerate(used):
         for other, other_base, other_width, _ in used[index + 1 :]:
             if (field, other) == (may_coincide, "d") and base == other_base:

@@ -12,7 +12,7 @@ The vertical key is the x bit of the compare's key; the vertical mask says which
 the lines, so that pairs of all segments are compared in the same cycle.
 """
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import In, Out
 
 from hw.component import Component
