@@ -5,8 +5,8 @@ The rule, with w the 8-bit weights of an output channel and n their number:
 **Weights.** w' = sign(w) where 10 * n * |w| > 7 * sum of |w|, else 0: the threshold is 0.7 times the mean magnitude, as
 ternary weight networks have it (arXiv:1605.04711).  A channel whose weights are all 0 keeps them.
 
-**Step.** The step that minimises the sum of (w - step * w')**2: the mean magnitude of the weights that are not 0 now, an
-exact fraction of the old step (1 where all are 0).
+**Step.** The step that minimises the sum of (w - step * w')**2: the mean magnitude of the weights that are not 0 now,
+an exact fraction of the old step (1 where all are 0).
 
 **Requantisation.** By the rule of :mod:`golden.widths`: integer multipliers of 6 bits more than the output has, one
 rounding, half up.  Maps keep their widths, scales and zeros; layers without weights stay what they are.
@@ -33,7 +33,10 @@ def ternary_weights(weights: Integers) -> tuple[Integers, tuple[Fraction, ...]]:
     magnitudes = np.abs(np.reshape(weights, (weights.shape[0], -1)))
     kept = 10 * magnitudes.shape[1] * magnitudes > 7 * magnitudes.sum(axis=1, keepdims=True)
     counts, sums = kept.sum(axis=1), np.where(kept, magnitudes, 0).sum(axis=1)
-    steps = tuple(Fraction(int(total), int(count)) if count else Fraction(1) for total, count in zip(sums, counts))
+    steps = tuple(
+        Fraction(total, count) if count else Fraction(1)
+        for total, count in zip(sums.tolist(), counts.tolist(), strict=True)
+    )
     return np.sign(weights) * np.reshape(kept, weights.shape), steps
 
 

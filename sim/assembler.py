@@ -2,11 +2,15 @@
 
     .config tiny                       ; a name or 16 hexadecimal digits; the tile must be this one
     LOAD taps d=16:8                   ; kinds: planes (the default), block, taps, total, tag
+    DOT skip a=0:8 b=16:8              ; DOT is plain or skip, ADDC and MULC are dense or sparse
     LOOP 16                            ; LOOP, SYNC and INIT take their number plainly
         DOT a=0:8 b=16:8 signed=b
     END
     DRAIN d=24:22 block=3              ; row block of DRAIN, RESTORE, LOAD block and STORE block; MOVE has blocks=
     MULC b=0:8 constant=77:7 d=48:15   ; MULC's constant has a width
+    CMP lt a=0:8 b=8:8 d=24            ; CMP and CMPC name what they test: eq, ne, lt, ge, le, gt
+    CLAMP b=0:12 low=-100 high=0x7f    ; two bounds
+    REDUCE segments d=24:15 words=75:8 ; 75 words of 8 bits; names its form: shift, pairs, segments
     ADD a=0:8 b=8:8 d=24 where=30      ; only in rows whose column 30 is 1
     MUL a=0:8 b=8:8 d=48 signed=ab p=31 owner=requantize
     CLEAR d=3:4                        ; FILL with constant 0; SET is FILL with constant -1
@@ -23,7 +27,21 @@ import difflib
 import re
 
 from hw.config import CONFIGS, TileConfig
-from hw.isa import FIELDS, OPERATIONS, Instruction, LoadKind, Opcode, Owner, Program, ProgramError, Role, violation
+from hw.isa import (
+    FIELDS,
+    OPERATIONS,
+    Instruction,
+    LoadKind,
+    Opcode,
+    Owner,
+    Program,
+    ProgramError,
+    Role,
+    clamp_bounds,
+    clamp_constant,
+    reduce_levels,
+    violation,
+)
 
 __all__ = ["assemble", "disassemble"]
 
@@ -32,14 +50,21 @@ _MNEMONICS = {opcode.name: opcode for opcode in OPERATIONS}
 _CONSTANT = {
     Opcode.DRAIN: "block", Opcode.RESTORE: "block", Opcode.LOAD: "block", Opcode.STORE: "block", Opcode.MOVE: "blocks",
     Opcode.FILL: "constant", Opcode.ADDC: "constant", Opcode.MULC: "constant", Opcode.MAXC: "constant",
-    Opcode.MINC: "constant", Opcode.LOOP: "", Opcode.SYNC: "", Opcode.INIT: "",
+    Opcode.MINC: "constant", Opcode.CMPC: "constant", Opcode.REDUCE: "words",
+    Opcode.LOOP: "", Opcode.SYNC: "", Opcode.INIT: "",
 }  # fmt: skip
 """What the constant is called; the empty name stands for a plain number."""
+_BOUNDS = ("low", "high")
+"""What the constant of a CLAMP is made of."""
 _SIGNED = {
-    Opcode.DOT: "ab", Opcode.MUL: "ab", Opcode.ADD: "a", Opcode.SUB: "a", Opcode.MAX: "a", Opcode.MIN: "a",
-    Opcode.MULC: "b", Opcode.MAXC: "b", Opcode.MINC: "b",
+    Opcode.DOT: "ab", Opcode.MUL: "ab", Opcode.ADD: "a", Opcode.SUB: "a", Opcode.RSUB: "a", Opcode.SUM: "a",
+    Opcode.DIFF: "a", Opcode.RDIFF: "a", Opcode.MAX: "a", Opcode.MIN: "a", Opcode.CMP: "a", Opcode.REDUCE: "a",
+    Opcode.MULC: "b", Opcode.MAXC: "b", Opcode.MINC: "b", Opcode.CLAMP: "b", Opcode.CMPC: "b",
 }  # fmt: skip
 """Operands that may be signed."""
+_MOVES = (Opcode.LOAD, Opcode.STORE)
+_NAMES_ITS_KIND = (Opcode.CMP, Opcode.CMPC, Opcode.REDUCE)
+"""Opcodes of which no kind is the usual one."""
 
 
 def assemble(text: str, config: TileConfig) -> Program:
@@ -136,7 +161,7 @@ def _instruction(words: list[str]) -> Instruction:
                 if field in values:
                     raise ProgramError(f"{field} must be given once, not again by {word!r}")
                 values[field] = value
-        if opcode in (Opcode.LOAD, Opcode.STORE) and values.get("kind") != LoadKind.BLOCK:
+        if opcode in _MOVES and values.get("kind") != LoadKind.BLOCK:
             for word in words[1:]:
                 if word.startswith("block="):
                     raise ProgramError(f"block must be given with kind block, not with {word!r} alone")
@@ -148,10 +173,18 @@ def _instruction(words: list[str]) -> Instruction:
 def _built(opcode: Opcode, values: dict[str, int]) -> Instruction:
     """The instruction with these fields, widths that follow from them, and 0 in the others."""
     rule = OPERATIONS[opcode]
+    if opcode in _NAMES_ITS_KIND and rule.kinds is not None and "kind" not in values:
+        raise ProgramError(f"kind must be given: one of {', '.join(kind.name.lower() for kind in rule.kinds)}")
+    if opcode == Opcode.CLAMP:
+        missing = [name for name in _BOUNDS if name not in values]
+        if missing:
+            raise ProgramError(f"{' and '.join(missing)} must be given")
+        values["constant"] = clamp_constant(*(values.pop(name) for name in _BOUNDS))
+    terms = {field: values.get(f"{field}_width", 0) for field in "ab"}
+    terms |= {"1": 1, "levels": reduce_levels(values.get("constant", 0))}
     for field, wanted in rule.widths:
-        width = int(wanted) if wanted.isdigit() else sum(values.get(f"{name}_width", 0) for name in wanted.split("+"))
-        values.setdefault(f"{field}_width", width)
-    if rule.kinds is not None and values.get("kind") == LoadKind.TAG:
+        values.setdefault(f"{field}_width", sum(terms[term] for term in wanted.split("+")))
+    if opcode in _MOVES and values.get("kind") == LoadKind.TAG:
         values.setdefault("d_width" if opcode == Opcode.LOAD else "a_width", 1)
     flags: dict[str, bool] = {}
     for flag in ("a_signed", "b_signed", "predicated"):
@@ -167,9 +200,10 @@ def _keys(opcode: Opcode) -> list[str]:
     rule = OPERATIONS[opcode]
     keys = [name for name, role in (("d", rule.d), ("a", rule.a), ("b", rule.b)) if role is not Role.UNUSED]
     keys += [_CONSTANT[opcode]] if _CONSTANT.get(opcode) else []
+    keys += _BOUNDS if opcode == Opcode.CLAMP else []
     keys += ["signed"] if opcode in _SIGNED else []
     keys += ["where"] if rule.predicate else []
-    keys += ["p"] if rule.scratch else []
+    keys += ["p"] if rule.scratch != "never" else []
     return [*keys, "owner"]
 
 
@@ -182,6 +216,8 @@ def _operand(opcode: Opcode, word: str) -> dict[str, int]:
         name = key.removeprefix("raw.")
         if name not in FIELDS or name in ("opcode", "owner"):
             raise ProgramError(f"a raw field must be one of the instruction word's, not {name!r}")
+        if opcode == Opcode.CLAMP and name == "constant":
+            raise ProgramError("constant must be given as low=... and high=...")
         return {name: _number(key, value)}
     keys = _keys(opcode)
     if key not in keys:
@@ -189,7 +225,9 @@ def _operand(opcode: Opcode, word: str) -> dict[str, int]:
     if key in ("a", "b", "d"):
         return _ranged(key, key, value, True)
     if key == _CONSTANT.get(opcode):
-        return _ranged(key, "constant", value, OPERATIONS[opcode].constant_width)
+        return _ranged(key, "constant", value, OPERATIONS[opcode].free_a)
+    if key in _BOUNDS:
+        return {key: _number(key, value)}
     if key == "signed":
         return _signed(opcode, value)
     if key == "owner":
@@ -239,20 +277,22 @@ def _text(instruction: Instruction) -> str:
     block = False
     if rule.kinds is not None:
         kind = rule.kinds(left.pop("kind"))
-        block = kind.value == LoadKind.BLOCK
-        words += [kind.name.lower()] if kind.value else []
+        block = opcode in _MOVES and kind.value == LoadKind.BLOCK
+        words += [kind.name.lower()] if kind.value or opcode in _NAMES_ITS_KIND else []
     if _CONSTANT.get(opcode) == "":
         words.append(str(left.pop("constant")))
     words += [f"{name}={left.pop(name)}:{left.pop(f'{name}_width')}" for name in ("d", "a", "b") if name in keys]
     name = _CONSTANT.get(opcode)
-    if name and (rule.kinds is None or block):
-        width = f":{left.pop('a_width')}" if rule.constant_width else ""
+    if name and (opcode not in _MOVES or block):
+        width = f":{left.pop('a_width')}" if rule.free_a else ""
         words.append(f"{name}={left.pop('constant')}{width}")
+    if opcode == Opcode.CLAMP:
+        words += [f"{name}={bound}" for name, bound in zip(_BOUNDS, clamp_bounds(left.pop("constant")), strict=True)]
     signed = "".join(field for field in _SIGNED.get(opcode, "") if left.pop(f"{field}_signed"))
     words += [f"signed={signed}"] if signed else []
     if rule.predicate and left.pop("predicated"):
         words.append(f"where={left.pop('p')}")
-    if rule.scratch and left["p"]:
+    if rule.scratch != "never" and left["p"]:
         words.append(f"p={left.pop('p')}")
     words += [f"raw.{name}={value}" for name, value in left.items() if value]
     if instruction.owner != rule.owner:

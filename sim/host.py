@@ -26,10 +26,8 @@ from hw.isa import ErrorCode
 from sim.errors import UserError
 from sim.mapping import LayerPlan, LayerShape, MappingError, layer_shape, plan_layer
 from sim.mapping.bits import PLAIN, Alphabet, Symbols, from_bits, to_bits
-from sim.mapping.convolution import conv_layout
 from sim.mapping.feeder import Feeder
-from sim.mapping.plan import MODE, feeder, reorder
-from sim.mapping.shapes import ConvShape
+from sim.mapping.plan import MODES, check_fit, feeder, reorder
 
 if TYPE_CHECKING:
     from sim.commands.run import RunRequest
@@ -105,11 +103,12 @@ class Network:
     graph : the network.
     config : the tile.
     alphabet : how constant bits are written.
+    mode : how dot products are formed, one of :data:`sim.mapping.plan.MODES` or ``auto``, which chooses for each layer.
 
     Attributes
     ----------
     plans : one per layer.
-    laws : counters of every layer by the laws, from programs made of shapes only.
+    laws : counters of every layer by the laws, from programs made of shapes only; in mode ``constant`` of weights.
 
     Raises
     ------
@@ -117,18 +116,23 @@ class Network:
         If a layer does not fit the tile.
     """
 
-    def __init__(self, graph: Graph, config: TileConfig, alphabet: Alphabet = PLAIN) -> None:
+    def __init__(self, graph: Graph, config: TileConfig, alphabet: Alphabet = PLAIN, mode: str = MODES[0]) -> None:
         """Map all layers."""
         self.graph, self.config, self.alphabet = graph, config, alphabet
         shapes = [layer_shape(layer, graph) for layer in graph.layers]
         try:
-            self.plans = [plan_layer(shape, config, layer) for shape, layer in zip(shapes, graph.layers, strict=True)]
+            self.plans = [
+                plan_layer(shape, config, layer, mode) for shape, layer in zip(shapes, graph.layers, strict=True)
+            ]
         except MappingError as error:
-            columns = _columns_that_do(shapes, config)
+            columns = _columns_that_do(shapes, graph.layers, config, mode)
             if columns is None:
                 raise
             raise MappingError(f"{error}; {columns} columns would do for the whole network") from error
-        self.laws = [plan_layer(shape, config).law for shape in shapes]
+        self.laws = [
+            plan.law if plan.mode == "constant" else plan_layer(plan.shape, config, mode=plan.mode or MODES[0]).law
+            for plan in self.plans
+        ]
         self._feeders: dict[str, Feeder] = {}
 
     def run_layer(
@@ -169,30 +173,28 @@ class Network:
         return output.reshape(height, width, channels, bits), counters
 
 
-def _columns_that_do(shapes: Sequence[LayerShape], config: TileConfig) -> int | None:
+def _columns_that_do(
+    shapes: Sequence[LayerShape], layers: Sequence[Layer], config: TileConfig, mode: str
+) -> int | None:
     """The smallest number of columns with which a tile as *config* holds all layers, None where more do not help."""
 
-    def fits(shape: LayerShape, columns: int) -> bool:
-        tile = config.replace(columns=columns)
+    def fits(shape: LayerShape, layer: Layer, columns: int) -> bool:
         try:
-            if isinstance(shape, ConvShape):
-                conv_layout(shape, tile)  # without the jobs, of which small tiles need thousands
-            else:
-                plan_layer(shape, tile)
+            check_fit(shape, config.replace(columns=columns), layer, mode)
         except MappingError:
             return False
         return True
 
     least = config.columns
-    for shape in shapes:
-        if fits(shape, least):
+    for shape, layer in zip(shapes, layers, strict=True):
+        if fits(shape, layer, least):
             continue
-        if not fits(shape, MAXIMUM_COLUMNS):
+        if not fits(shape, layer, MAXIMUM_COLUMNS):
             return None
         refused, least = least, MAXIMUM_COLUMNS
         while least - refused > 1:
             middle = (refused + least) // 2
-            refused, least = (refused, middle) if fits(shape, middle) else (middle, least)
+            refused, least = (refused, middle) if fits(shape, layer, middle) else (middle, least)
     return least
 
 
@@ -202,6 +204,7 @@ def run_graph(
     engine: Engine,
     *,
     network: Network | None = None,
+    mode: str = MODES[0],
     check: bool = True,
     progress: Progress | None = None,
 ) -> NetworkResult:
@@ -213,6 +216,7 @@ def run_graph(
     inputs : stored numbers 0..2**bits-1, each of the (height, width, channels) of the network's input.
     engine : a tile, or the laws (then no maps are computed).
     network : the graph mapped to the engine's tile, where that was done before.
+    mode : as :class:`Network` takes it; of no account with ``network``.
     check : whether every map is compared with the integer operators.
     progress : see :data:`Progress`.
 
@@ -226,7 +230,7 @@ def run_graph(
         If an input has another shape or numbers out of range.
     """
     started = time.perf_counter()
-    network = Network(graph, engine.config) if network is None else network
+    network = Network(graph, engine.config, mode=mode) if network is None else network
     results = [LayerResult(plan) for plan in network.plans]
     for result, law in zip(results, network.laws, strict=True):
         for _ in inputs:
@@ -291,6 +295,7 @@ def run_network(request: RunRequest) -> RunReport:
             config=request.config,
             engine=request.engine,
             seed=request.seed,
+            mode=request.mode,
             options={} if simulator is None else {"simulator": simulator.name},
         )
         with progress(graph.name, len(inputs) * len(graph.layers)) as advance:
@@ -302,7 +307,7 @@ def run_network(request: RunRequest) -> RunReport:
         seed=request.seed,
         config_hash=request.config.hash_text,
         config=request.config.as_dict(),
-        mode=MODE if request.mode == "auto" else request.mode,
+        mode=request.mode,
         inputs=_input_reports(request, graph, result.maps),
         layers=_layer_reports(result.layers, len(inputs)),
         wall_s=WallSeconds(build=built, simulate=result.run_seconds, total=time.perf_counter() - started),

@@ -14,8 +14,8 @@ __all__ = ["ENGINES", "MAXIMUM_BITS", "MODES", "add_common", "nearest", "one_of"
 ENGINES = ("rtl", "golden", "model", "integer")
 """What can run a network: simulated Verilog, the bit-level tile, the cycle laws, the integer operators."""
 
-MODES = ("auto", "count")
-"""How dot products are formed; ``auto`` chooses for each layer."""
+MODES = ("count", "lut", "constant", "auto")
+"""How dot products are formed, the default first; ``auto`` chooses for each layer."""
 
 MAXIMUM_BITS = 16
 """The widest operand that ``--bits`` takes."""
@@ -29,6 +29,15 @@ engines:
   integer  the integer operators that all others are compared with: classes, no cycles
 """
 """What the engines are, for the help of commands."""
+
+MODE_HELP = """\
+modes, ways to form the dot products of convolutions and fully connected layers:
+  count     compares AND bit planes, and the matching rows of each output are counted (the default)
+  lut       a product in every row by passes of a look-up table, then a REDUCE over rows, as in the BF-IMNA paper
+  constant  weights are the constants of instructions; zero bits of weights take no time
+  auto      for each layer the mode that takes the fewest cycles by the laws
+"""
+"""What the modes are, for the help of commands."""
 
 
 def nearest(given: str, names: Iterable[str]) -> str:
@@ -96,7 +105,11 @@ def add_common(
             )
         elif name == "mode":
             parser.add_argument(
-                "--mode", metavar="MODE", type=one_of(*MODES), default="auto", help=f"dot products: {', '.join(MODES)}"
+                "--mode",
+                metavar="MODE",
+                type=one_of(*MODES),
+                default=MODES[0],
+                help=f"how dot products are formed: {', '.join(MODES)} (default: {MODES[0]})",
             )
         elif name == "bits":
             parser.add_argument(

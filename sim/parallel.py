@@ -20,6 +20,7 @@ from golden.graph import Graph
 from hw.config import TileConfig
 from sim.engines import create_engine
 from sim.host import LayerResult, Network, NetworkResult, add_counters, run_graph
+from sim.mapping.plan import MODES
 
 __all__ = ["Work", "run_inputs"]
 
@@ -35,12 +36,14 @@ class Work:
     ----------
     graph, config : the network and the tile.
     engine, seed, options : as :func:`sim.engines.create_engine` takes them.
+    mode : as :class:`sim.host.Network` takes it.
     """
 
     graph: Graph
     config: TileConfig
     engine: str
     seed: int
+    mode: str = MODES[0]
     options: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -78,7 +81,7 @@ def run_inputs(work: Work, inputs: Inputs, jobs: int, progress: Progress) -> tup
 
 def _run(work: Work, inputs: Inputs, progress: Progress) -> _Done:
     """Run inputs in this process, one after the other."""
-    network = Network(work.graph, work.config)  # refuses what does not fit before hardware is built
+    network = Network(work.graph, work.config, mode=work.mode)  # refuses what does not fit before hardware is built
     started = time.perf_counter()
     engine = create_engine(work.engine, work.config, seed=work.seed, **work.options)
     built = time.perf_counter() - started

@@ -97,7 +97,8 @@ class LayerReport:
     cycles : see :class:`Cycles`.
     start, end : cycle in which the layer began and the one after its last.
     mode : how dot products are formed, None for a layer without any.
-    utilisation : share of the tile's rows that held a product, None for a layer without products.
+    utilisation : MACs by those that the tile's rows could have done (:attr:`sim.mapping.LayerPlan.utilisation`), None
+        for a layer without products.
     events : schedule and activity events by name.
     energy_pj : energy, None without a technology file.
     bit_exact : whether the output equals the integer operators', None where nothing was computed.
@@ -150,7 +151,7 @@ class WallSeconds:
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """A run of a network on an engine; *simulator* is None where none was used."""
+    """A run of a network on an engine; *simulator* is None where none was used, *mode* may be ``auto``."""
 
     model: str
     engine: str
@@ -246,11 +247,15 @@ def differences(report: RunReport) -> list[str]:
 
 
 def run_table(report: RunReport, *, parts: bool = True) -> Table:
-    """Return the table of layers; if *parts*, with whose the cycles were, as far as that is not always 0."""
+    """Return the table of layers, with their modes where the run chose them.
+
+    If *parts*, also whose the cycles were, as far as that is not always 0.
+    """
     shown = [name for name in PARTS if name in ALWAYS_SHOWN or any(_part(layer, name) for layer in report.layers)]
     shown = shown if parts else []
+    several = report.mode == "auto"
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in ("layer", "op"):
+    for heading in ("layer", "op", *(["mode"] if several else [])):
         table.add_column(heading, no_wrap=True)
     for heading in ("MACs", "bits", "cycles", *(SHORT_NAMES.get(name, name) for name in shown), "law", "used"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -260,6 +265,7 @@ def run_table(report: RunReport, *, parts: bool = True) -> Table:
         table.add_row(
             layer.name,
             SHORT_NAMES.get(layer.op, layer.op),
+            *([layer.mode or ""] if several else []),
             f"{layer.macs:,}" if layer.macs else "",
             f"{layer.bits.activation}{weight}",
             f"{layer.cycles.total:,}",
@@ -273,6 +279,7 @@ def run_table(report: RunReport, *, parts: bool = True) -> Table:
     table.add_row(
         "total",
         "",
+        *([""] if several else []),
         f"{report.macs:,}",
         "",
         f"{report.cycles:,}",

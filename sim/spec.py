@@ -9,11 +9,15 @@ from golden.graph import Graph
 from hw.config import TileConfig
 from sim.errors import UserError
 from sim.mapping import LayerShape, layer_shape, plan_layer, shape_from_dict
+from sim.mapping.plan import MODES
 
-__all__ = ["SPEC_SCHEMA", "evaluate", "layers_from_spec", "network_spec"]
+__all__ = ["SPEC_MODES", "SPEC_SCHEMA", "evaluate", "layers_from_spec", "network_spec"]
 
 SPEC_SCHEMA = 1
 """Version of the specification; raised when a field changes its meaning or goes away."""
+
+SPEC_MODES = ("count", "lut", "auto")
+"""Modes whose law depends on shapes only, and the choice among them."""
 
 
 def network_spec(graph: Graph) -> dict[str, Any]:
@@ -38,12 +42,22 @@ def layers_from_spec(spec: Mapping[str, Any]) -> tuple[LayerShape, ...]:
         raise UserError(f"network specification does not fit: {error}") from error
 
 
-def evaluate(spec: Mapping[str, Any], config: TileConfig) -> dict[str, dict[str, int]]:
+def evaluate(spec: Mapping[str, Any], config: TileConfig, mode: str = MODES[0]) -> dict[str, dict[str, int]]:
     """Counters of every layer, by name, as the laws give them; empty for a layer without programs.
+
+    ``mode`` is how dot products are formed: ``count``, ``lut``, or ``auto`` for the faster of these two; the law of
+    ``constant`` needs weights, which a specification does not hold.
 
     Raises
     ------
     MappingError
         If a layer does not fit the tile.
+    UserError
+        If the mode is another one.
     """
-    return {shape.name: plan_layer(shape, config).law for shape in layers_from_spec(spec)}
+    if mode not in SPEC_MODES:
+        raise UserError(
+            f"mode must be one of {', '.join(SPEC_MODES)} for a network specification, which holds no weights, not "
+            f"{mode!r}"
+        )
+    return {shape.name: plan_layer(shape, config, mode=mode).law for shape in layers_from_spec(spec)}

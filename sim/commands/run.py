@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.errors import UserError
 from sim.files import STANDARD_OUTPUT, check_output, write_output
-from sim.options import ENGINE_HELP, add_common
+from sim.options import ENGINE_HELP, MODE_HELP, add_common
 
 if TYPE_CHECKING:
     from golden.graph import Graph
@@ -70,7 +70,7 @@ def add_parser(subparsers: Any) -> None:
         "run",
         help="run pictures through a network",
         description=DESCRIPTION,
-        epilog=ENGINE_HELP,
+        epilog=f"{ENGINE_HELP}\n{MODE_HELP}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

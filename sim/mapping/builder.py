@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from hw.config import TileConfig
-from hw.isa import Instruction, LoadKind, Opcode, Owner, Program, StoreKind
+from hw.isa import CLAMP_BITS, ConstantKind, Instruction, LoadKind, Opcode, Owner, Program, StoreKind, clamp_constant
 
 __all__ = ["Builder", "JobPlan", "Sink", "Source", "row_pieces"]
 
@@ -81,7 +81,7 @@ class Builder:
     def emit(self, opcode: Opcode, **fields: Any) -> None:
         """Add an instruction charged to the current owner, unless ``fields`` name another."""
         fields.setdefault("owner", self.owner)
-        self._instructions.append(Instruction(opcode, **fields))
+        self._instructions.append(_instruction(opcode, tuple(fields.items())))
 
     def load(self, kind: LoadKind, column: int, planes: int, source: Source, block: int = 0) -> int:
         """Issue a LOAD of ``planes`` planes to columns from ``column``; returns its ticket."""
@@ -118,10 +118,22 @@ class Builder:
             self.emit(Opcode.FILL, d=column, d_width=width, constant=constant)
 
     def add_constant(
-        self, column: int, width: int, constant: int, constant_bits: int, carry: int, predicate: int | None = None
+        self,
+        column: int,
+        width: int,
+        constant: int,
+        constant_bits: int,
+        carry: int,
+        predicate: int | None = None,
+        kind: ConstantKind = ConstantKind.DENSE,
     ) -> None:
-        """Add a constant of ``constant_bits`` bits (two's complement) to a field, in two parts when it is too wide."""
-        flags: dict[str, Any] = {} if predicate is None else {"predicated": True, "p": predicate}
+        """Add a constant of ``constant_bits`` bits (two's complement) to a field, in two parts when it is too wide.
+
+        ``kind`` is DENSE where the time must not depend on the constant.
+        """
+        flags: dict[str, Any] = {"kind": kind}
+        if predicate is not None:
+            flags |= {"predicated": True, "p": predicate}
         if constant_bits <= 36:
             self.emit(Opcode.ADDC, b=column, b_width=width, d=carry, d_width=1, constant=constant, **flags)
             return
@@ -131,28 +143,41 @@ class Builder:
             high = constant >> 32
             self.emit(Opcode.ADDC, b=column + 32, b_width=width - 32, d=carry, d_width=1, constant=high, **flags)
 
-    def clamp(self, column: int, width: int, low: int, high: int, bits: int, flags: int) -> None:
+    def limit(self, column: int, width: int, low: int, high: int, *, signed: bool) -> None:
+        """Limit a field to ``low``..``high``: CLAMP, or MAXC and MINC where a bound does not fit CLAMP."""
+        field: dict[str, Any] = {"b": column, "b_width": width, "b_signed": signed}
+        if max(-low - 1, high).bit_length() < CLAMP_BITS:
+            self.emit(Opcode.CLAMP, **field, constant=clamp_constant(low, high))
+            return
+        self.emit(Opcode.MAXC, **field, constant=low)
+        self.emit(Opcode.MINC, **field, constant=high)
+
+    def clamp(self, column: int, width: int, low: int, high: int, bits: int, carry: int) -> None:
         """Turn a signed field into the stored number ``low + min(max(field, 0), high)`` on its lowest ``bits`` columns.
 
-        ``flags`` is the first of two scratch columns; columns up to ``bits`` above a narrower field are overwritten.
+        ``carry`` is a scratch column; columns up to ``bits`` above a narrower field are overwritten.
         """
         self.emit(Opcode.RELU, b=column, b_width=width)
         if width > 1 and high < (1 << (width - 1)) - 1:
-            self.emit(Opcode.MINC, b=column, b_width=width - 1, d=flags, d_width=2, constant=high)
+            self.emit(Opcode.MINC, b=column, b_width=width - 1, constant=high)
         self.fill(column + width, bits - width)
         if low:
-            self.emit(Opcode.ADDC, b=column, b_width=bits, d=flags, d_width=1, constant=low)
+            self.emit(Opcode.ADDC, b=column, b_width=bits, d=carry, d_width=1, constant=low)
 
-    def store_rows(self, column: int, planes: int, blocks: int) -> None:
-        """STORE columns of the first ``blocks`` row blocks, as whole planes or block by block, whichever is faster."""
-        size = self.config.outputs
+    def store_rows(self, column: int, planes: int, blocks: int, first_row: int = 0) -> int:
+        """STORE columns of the first ``blocks`` row blocks, as whole planes or block by block, whichever is faster.
+
+        The tile's row 0 is row ``first_row`` of the job's results.  Returns the last ticket.
+        """
+        size, ticket = self.config.outputs, -1
         for first, count, kind, block in row_pieces(planes, blocks, self.config):
             rows = self.config.rows if kind == LoadKind.PLANES else size
             store_kind = StoreKind.PLANES if kind == LoadKind.PLANES else StoreKind.BLOCK
-            sink = Sink(block * size, rows)
+            sink = Sink(first_row + block * size, rows)
             assert first == 0
             assert count == planes
-            self.store(store_kind, column, planes, sink, block)
+            ticket = self.store(store_kind, column, planes, sink, block)
+        return ticket
 
     def finish(self, work: Any) -> JobPlan:
         """End the job with HALT, which joins all port operations."""
@@ -162,6 +187,12 @@ class Builder:
     def _ticket(self) -> int:
         self._issued += 1
         return self._issued - 1
+
+
+@lru_cache(maxsize=1 << 14)
+def _instruction(opcode: Opcode, fields: tuple[tuple[str, Any], ...]) -> Instruction:
+    """An instruction; equal ones are one object, as long programs repeat few different ones."""
+    return Instruction(opcode, **dict(fields))
 
 
 def row_pieces(

@@ -22,7 +22,7 @@ from sim.mapping.bits import Alphabet, Symbols, flat_map, pack_taps, shifted, to
 from sim.mapping.builder import JobPlan, Source
 from sim.mapping.dot import BiasLoad, BroadcastLoad, DotShape, ResidentLoad, Segment
 from sim.mapping.dot_layer import check_columns, constant_planes, dot_jobs, estimate
-from sim.mapping.geometry import window_positions
+from sim.mapping.geometry import window_elements, window_positions
 from sim.mapping.requantize import ConstantLoad
 from sim.mapping.shapes import ConvShape
 
@@ -265,14 +265,12 @@ class ConvFeeder:
         """The windows of output pixels: (pixels, elements of a resident set, digits * digit_bits)."""
         shape, layout = self.shape, self.layout
         channels = shape.input_size[2]
-        outside = len(self._map) - 2
         if shape.depthwise:
             wanted = np.arange(group * layout.group, min((group + 1) * layout.group, channels), dtype=np.int64)
-            position = self._positions[pixels][:, None, :]
-            elements = np.where(position < 0, outside, position * channels + wanted[:, None])
+            elements = window_elements(self._positions[pixels], wanted, shape.input_size).transpose(0, 2, 1)
         else:
-            position = self._positions[pixels][:, :, None]
-            elements = np.where(position < 0, outside, position * channels + np.arange(channels, dtype=np.int64))
+            wanted = np.arange(channels, dtype=np.int64)
+            elements = window_elements(self._positions[pixels], wanted, shape.input_size)
         windows = self._map[elements.reshape(len(pixels), -1)]
         missing = layout.digits * layout.digit_bits - windows.shape[-1]
         if missing:

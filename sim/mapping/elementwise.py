@@ -91,7 +91,7 @@ def result_rows(job: JobPlan, config: TileConfig) -> Integers:
 
 @dataclass(frozen=True)
 class _Fields:
-    """First columns: operands, the second product, the sum and two scratch columns."""
+    """First columns: operands, the second product, the sum, carries and the sign where addends depend on it."""
 
     operands: tuple[int, ...]
     product: int
@@ -110,7 +110,7 @@ def _fields(shape: ElementwiseShape) -> _Fields:
     if len(operands) > 1:
         column += shape.factor_bits + max(shape.activation_bits[1:])
     scratch = column
-    total = column + 2
+    total = column + (2 if shape.two_sided else 1)
     end = total + max(shape.sum_bits, shape.shift + shape.output_bits)
     return _Fields(tuple(operands), product, total, scratch, end)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from golden.graph import Integers
 
-__all__ = ["window_positions"]
+__all__ = ["window_elements", "window_positions"]
 
 
 def window_positions(
@@ -32,3 +32,13 @@ def window_positions(
     y, x = axes[0][:, None, :, None], axes[1][None, :, None, :]
     pixels = np.where((y < 0) | (x < 0), -1, y * input_size[1] + x)
     return pixels.reshape(output_size[0] * output_size[1], window[0] * window[1])
+
+
+def window_elements(positions: Integers, channels: Integers, size: Sequence[int]) -> Integers:
+    """The elements of a map of ``size`` (height, width, channels) that windows see in some of its channels.
+
+    ``positions`` is (pixels, window elements) of :func:`window_positions`.  Returns flat indices (pixels, window
+    elements, channels); those outside the map are the element behind its last.
+    """
+    position = positions[:, :, None]
+    return np.where(position < 0, size[0] * size[1] * size[2], position * size[2] + channels)

@@ -1,4 +1,8 @@
-"""The plan of a layer: its jobs on a tile, from its shape alone, and the way to feed them."""
+"""The plan of a layer: its jobs on a tile, from its shape alone, and the way to feed them.
+
+Dot products of convolutions are formed in one of three *modes*: :mod:`~sim.mapping.convolution` (``count``),
+:mod:`~sim.mapping.lut` and :mod:`~sim.mapping.constant`, whose programs depend on the weights.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +15,27 @@ import numpy as np
 from golden.graph import AveragePool, Conv, Elementwise, Layer, MaxPool, Reorder
 from golden.laws import run_law
 from hw.config import TileConfig
-from hw.isa import Opcode
+from hw.isa import Opcode, Owner
 from sim.mapping.bits import PLAIN, Alphabet, Symbols, to_bits
 from sim.mapping.builder import JobPlan
+from sim.mapping.constant import ConstantFeeder, check_constant, constant_plan
+from sim.mapping.constant_bound import least_constant_cycles
 from sim.mapping.convolution import ConvFeeder, conv_jobs, conv_layout
 from sim.mapping.elementwise import ElementwiseFeeder, elementwise_jobs
+from sim.mapping.errors import MappingError
 from sim.mapping.feeder import Feeder
+from sim.mapping.lut import LutFeeder, lut_jobs
+from sim.mapping.lut_layout import lut_layout
 from sim.mapping.pooling import AverageFeeder, AverageLayout, MaxFeeder, average_jobs, max_jobs
 from sim.mapping.shapes import AveragePoolShape, ConvShape, ElementwiseShape, LayerShape, MaxPoolShape, ReorderShape
 
-__all__ = ["LayerPlan", "feeder", "plan_layer", "reorder"]
+__all__ = ["AUTO", "MODES", "LayerPlan", "check_fit", "feeder", "plan_layer", "reorder"]
 
-MODE = "count"
-"""How dot products are formed."""
+MODES = ("count", "lut", "constant")
+"""How dot products can be formed; where two take the same time, ``auto`` takes the earlier."""
+
+AUTO = "auto"
+"""For each layer the mode that takes the fewest cycles by the laws."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +47,13 @@ class LayerPlan:
     shape : what the jobs were made from.
     config : the tile.
     jobs : empty for a layer that the host does by moving bits.
+    mode : how dot products are formed, one of :data:`MODES`; None for a layer without any.
     """
 
     shape: LayerShape
     config: TileConfig
     jobs: tuple[JobPlan, ...]
+    mode: str | None = None
 
     @cached_property
     def law(self) -> dict[str, int]:
@@ -51,9 +65,20 @@ class LayerPlan:
         return total
 
     @property
+    def law_cycles(self) -> int:
+        """Cycles of all jobs by the laws."""
+        return sum(value for name, value in self.law.items() if name.startswith("cycles."))
+
+    @property
     def fills(self) -> int:
         """DOTs of all jobs."""
         return sum(job.dots for job in self.jobs)
+
+    @property
+    def multiplications(self) -> int:
+        """MULs of all jobs that make products of activations and weights; requantisations are not among them."""
+        instructions = (op for job in self.jobs for op in job.instructions)
+        return sum(op.opcode == Opcode.MUL and op.owner == Owner.COMPUTE for op in instructions)
 
     @property
     def dot_cycles(self) -> int:
@@ -63,33 +88,37 @@ class LayerPlan:
 
     @property
     def utilisation(self) -> float | None:
-        """MACs of the layer by those that its DOTs could do, 0..1; None without DOTs or MACs."""
-        possible = self.config.rows * self.fills
-        return self.shape.macs / possible if possible and self.shape.macs else None
+        """MACs of the layer by those that its rows could do in the same time, 0..1; None without dot products or MACs.
 
-    @property
-    def mode(self) -> str | None:
-        """How dot products are formed; None for a layer without any."""
-        return MODE if self.fills else None
+        A DOT (``count``) or a MUL (``lut``) could do one in every row.  In mode ``constant`` a weight is multiplied in
+        all rows at once, and weights of 0 take no time and count as done: it is the share of rows that hold an output.
+        """
+        if not self.shape.macs or self.mode is None:
+            return None
+        if self.mode == "constant":
+            pixels, rows = self.shape.output_size[0] * self.shape.output_size[1], self.config.rows
+            return pixels / (-(-pixels // rows) * rows)
+        return self.shape.macs / (self.config.rows * (self.fills if self.mode == "count" else self.multiplications))
 
 
-def plan_layer(shape: LayerShape, config: TileConfig, layer: Layer | None = None) -> LayerPlan:
+def plan_layer(shape: LayerShape, config: TileConfig, layer: Layer | None = None, mode: str = MODES[0]) -> LayerPlan:
     """Map a layer to jobs.
 
-    What the jobs do and how long they take depends on ``shape`` and ``config`` only; ``layer`` gives the immediate
-    constants, which are 0 without it.
+    What the jobs do and how long they take depends on ``shape``, ``config`` and ``mode`` only; ``layer`` gives the
+    immediate constants, which are 0 without it.  Mode ``constant`` alone also depends on the weights of ``layer``:
+    without it, ``auto`` does not consider this mode.
 
     Raises
     ------
     MappingError
-        If the layer does not fit the tile; the text says what would do.
+        If the layer does not fit the tile, or ``constant`` is asked for without weights; the text says what would do.
     """
     if isinstance(shape, ConvShape):
         conv = layer if isinstance(layer, Conv) else None
-        return LayerPlan(shape, config, conv_jobs(conv_layout(shape, config), conv))
+        return _plan_conv(shape, config, conv, mode)
     if isinstance(shape, AveragePoolShape):
         pool = layer if isinstance(layer, AveragePool) else None
-        return LayerPlan(shape, config, average_jobs(AverageLayout(shape, config), pool))
+        return LayerPlan(shape, config, average_jobs(AverageLayout(shape, config), pool), "count")
     if isinstance(shape, MaxPoolShape):
         return LayerPlan(shape, config, max_jobs(shape, config))
     if isinstance(shape, ElementwiseShape):
@@ -100,6 +129,78 @@ def plan_layer(shape: LayerShape, config: TileConfig, layer: Layer | None = None
     raise TypeError(f"layer {shape.name!r} must have a shape of sim.mapping.shapes, not {type(shape).__name__}")
 
 
+def _plan_conv(shape: ConvShape, config: TileConfig, layer: Conv | None, mode: str) -> LayerPlan:
+    """The plan in the mode that takes the fewest cycles, out of the possible ones that fit the tile."""
+    plans: list[LayerPlan] = []
+    refusals: list[MappingError] = []
+    for one in _possible(mode, layer):
+        if one == "constant" and layer is not None and plans:
+            least = least_constant_cycles(shape, config, layer)
+            if least >= min(plan.law_cycles for plan in plans):
+                continue  # its programs may be long: they are made only where they may be the fastest
+        try:
+            if one == "count":
+                jobs = conv_jobs(conv_layout(shape, config), layer)
+            elif one == "lut":
+                jobs = lut_jobs(lut_layout(shape, config), layer)
+            else:
+                jobs = constant_plan(shape, config, _weights(shape, layer))
+        except MappingError as error:
+            refusals.append(error)
+        else:
+            plans.append(LayerPlan(shape, config, jobs, one))
+    if not plans:
+        raise refusals[0]
+    return plans[0] if len(plans) == 1 else min(plans, key=lambda plan: plan.law_cycles)
+
+
+def _possible(mode: str, layer: Conv | None) -> tuple[str, ...]:
+    """The modes that a layer may have, in order of preference."""
+    if mode == AUTO:
+        return MODES if layer is not None else tuple(one for one in MODES if one != "constant")
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join((*MODES, AUTO))}, not {mode!r}")
+    return (mode,)
+
+
+def _weights(shape: ConvShape, layer: Conv | None) -> Conv:
+    """The layer, which mode ``constant`` needs."""
+    if layer is None:
+        raise MappingError(
+            f"layer {shape.name!r} needs its weights in mode constant, whose programs are made of them; modes count "
+            "and lut do with shapes"
+        )
+    return layer
+
+
+def check_fit(shape: LayerShape, config: TileConfig, layer: Layer | None = None, mode: str = MODES[0]) -> None:
+    """Refuse a layer that does not fit a tile, without making jobs where that takes long.
+
+    Raises
+    ------
+    MappingError
+        As :func:`plan_layer`.
+    """
+    if not isinstance(shape, ConvShape):
+        plan_layer(shape, config, layer)
+        return
+    conv = layer if isinstance(layer, Conv) else None
+    refusals: list[MappingError] = []
+    for one in _possible(mode, conv):
+        try:
+            if one == "count":
+                conv_layout(shape, config)
+            elif one == "lut":
+                lut_layout(shape, config)
+            else:
+                check_constant(shape, config, _weights(shape, conv))
+        except MappingError as error:
+            refusals.append(error)
+        else:
+            return
+    raise refusals[0]
+
+
 def feeder(plan: LayerPlan, layer: Layer, alphabet: Alphabet = PLAIN) -> Feeder:
     """What feeds the jobs of a plan with the planes of a layer.
 
@@ -107,6 +208,10 @@ def feeder(plan: LayerPlan, layer: Layer, alphabet: Alphabet = PLAIN) -> Feeder:
     """
     shape, config = plan.shape, plan.config
     if isinstance(shape, ConvShape) and isinstance(layer, Conv):
+        if plan.mode == "lut":
+            return LutFeeder(lut_layout(shape, config), layer, alphabet)
+        if plan.mode == "constant":
+            return ConstantFeeder(shape, config, layer, alphabet)
         return ConvFeeder(conv_layout(shape, config), layer, alphabet)
     if isinstance(shape, AveragePoolShape) and isinstance(layer, AveragePool):
         return AverageFeeder(AverageLayout(shape, config), layer, alphabet)

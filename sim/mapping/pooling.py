@@ -153,7 +153,7 @@ class AverageFeeder:
 
 
 def max_jobs(shape: MaxPoolShape, config: TileConfig) -> tuple[JobPlan, ...]:
-    """The jobs of a max pool: two operand fields and two flag columns; the first field collects the maximum.
+    """The jobs of a max pool: two operand fields and a flag column; the first field collects the maximum.
 
     Raises
     ------
@@ -161,10 +161,10 @@ def max_jobs(shape: MaxPoolShape, config: TileConfig) -> tuple[JobPlan, ...]:
         If the tile has too few columns.
     """
     bits = shape.output_bits
-    flags = 2 * bits
-    if flags + 2 > config.columns:
+    flag = 2 * bits
+    if flag >= config.columns:
         raise MappingError(
-            f"layer {shape.name!r} needs columns of at least {flags + 2}, config {config.name} has {config.columns}"
+            f"layer {shape.name!r} needs columns of at least {flag + 1}, config {config.name} has {config.columns}"
         )
     jobs: list[JobPlan] = []
     for batch in element_batches(shape, config):
@@ -173,14 +173,16 @@ def max_jobs(shape: MaxPoolShape, config: TileConfig) -> tuple[JobPlan, ...]:
         for element in range(1, shape.window[0] * shape.window[1]):
             load_operand(builder, bits, bits, element, batch)
             builder.sync()
-            builder.emit(Opcode.MAX, a=bits, a_width=bits, b=0, b_width=bits, d=flags, d_width=2)
+            builder.emit(Opcode.MAX, a=bits, a_width=bits, b=0, b_width=bits, d=flag, d_width=1)
         builder.sync()
         builder.owner = Owner.REQUANTIZE
-        common = {"b": 0, "b_width": bits, "d": flags, "d_width": 2}
-        if shape.low:
-            builder.emit(Opcode.MAXC, **common, constant=shape.low)
-        if shape.low + shape.high < (1 << bits) - 1:
-            builder.emit(Opcode.MINC, **common, constant=shape.low + shape.high)
+        low, high = shape.low, shape.low + shape.high
+        if low and high < (1 << bits) - 1:
+            builder.limit(0, bits, low, high, signed=False)
+        elif low:
+            builder.emit(Opcode.MAXC, b=0, b_width=bits, constant=low)
+        elif high < (1 << bits) - 1:
+            builder.emit(Opcode.MINC, b=0, b_width=bits, constant=high)
         builder.store_rows(0, bits, batch.blocks)
         jobs.append(builder.finish(batch))
     return tuple(jobs)

@@ -1,6 +1,6 @@
 """Requantisation of a batch in place: all rows of the tile turn their accumulator into a stored number at once.
 
-Columns, from the top down: accumulator ACC (where the DOTs left it), product P, multiplier M, two scratch columns.  P
+Columns, from the top down: accumulator ACC (where the DOTs left it), product P, multiplier M, a column for carries.  P
 starts just ``gap`` columns below ACC and grows into it: the multiplication goes over ACC in parts, lowest bits first,
 and P needs the columns of a part only when that part has been used up.
 """
@@ -20,7 +20,7 @@ __all__ = ["ConstantLoad", "Layout", "emit_requantize", "layout"]
 
 MAXIMUM_PART = 32  # bits of an operand of MUL
 MAXIMUM_FIELD = 64
-_SCRATCH = 2
+_SCRATCH = 1
 
 
 @dataclass(frozen=True)
@@ -45,24 +45,19 @@ class Layout:
 
     Parameters
     ----------
-    scratch, multiplier, product, accumulator : first columns.
+    carry, multiplier, product, accumulator : first columns.
     gap : columns between the product's first ``operand_bits`` and the accumulator.
     part : bits of the accumulator that are multiplied at a time, at most ``gap``.
     product_bits : columns of the product that hold it sign-extended, as wide as the additions after it need.
     """
 
-    scratch: int
+    carry: int
     multiplier: int
     product: int
     accumulator: int
     gap: int
     part: int
     product_bits: int
-
-    @property
-    def flags(self) -> int:
-        """First of two scratch columns."""
-        return self.scratch
 
 
 def minimum_columns(shape: RequantizeShape) -> int:
@@ -115,9 +110,9 @@ def emit_requantize(
     value, width = place.product + shape.shift, place.product_bits - shape.shift
     first = shape.shift - 1
     builder.add_constant(
-        place.product + first, place.product_bits - first, shape.offset2, signed_bits(shape.offset2), place.flags
+        place.product + first, place.product_bits - first, shape.offset2, signed_bits(shape.offset2), place.carry
     )
-    builder.clamp(value, width, shape.low, shape.high, shape.bits, place.flags)
+    builder.clamp(value, width, shape.low, shape.high, shape.bits, place.carry)
     return value
 
 
@@ -164,16 +159,17 @@ class _Step:
     def narrow(self) -> None:
         """Rectify and clamp the accumulator where the output saturates anyway."""
         builder, shape, place = self.builder, self.shape, self.place
-        width, flags = shape.accumulator_bits, place.flags
+        width = shape.accumulator_bits
         if shape.rectified:
             builder.emit(Opcode.RELU, b=place.accumulator, b_width=width)
             width -= 1
         if shape.clamped:
-            bits = shape.factor_bits - (0 if shape.rectified else 1)
-            common = {"b": place.accumulator, "b_width": width, "d": flags, "d_width": 2}
-            if not shape.rectified:
-                builder.emit(Opcode.MAXC, **common, b_signed=True, constant=-(1 << bits))
-            builder.emit(Opcode.MINC, **common, b_signed=not shape.rectified, constant=(1 << bits) - 1)
+            if shape.rectified:
+                largest = (1 << shape.factor_bits) - 1
+                builder.emit(Opcode.MINC, b=place.accumulator, b_width=width, constant=largest)
+            else:
+                limit = 1 << (shape.factor_bits - 1)
+                builder.limit(place.accumulator, width, -limit, limit - 1, signed=True)
 
     def multiply(self) -> None:
         """Product = multiplier * accumulator + addend, part by part of the accumulator."""

@@ -1,7 +1,8 @@
 """The sum of an ADD that rounds one operand first (:class:`~golden.graph.RoundedSum`) as instructions.
 
-Columns, from the bottom up: two scratch columns, the total, the sum.  The rounded operand's product ends where the sum
-ends, its fraction and the operands lie in the columns of the total, which is written when they have been used up.
+Columns, from the bottom up: carries, a flag where an addend depends on a sign or a threshold, the total, the sum.  The
+rounded operand's product ends where the sum ends, its fraction and the operands lie in the columns of the total, which
+is written when they have been used up.
 """
 
 from __future__ import annotations
@@ -9,18 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from golden.graph import RoundedSum
-from hw.isa import Opcode
+from hw.isa import CompareKind, Opcode
 from sim.mapping.builder import Builder
 from sim.mapping.shapes import ElementwiseShape, RoundedSumShape
 
 __all__ = ["RoundedFields", "emit_rounded_sum", "rounded_fields"]
 
-_SCRATCH = 2
-
 
 @dataclass(frozen=True)
 class RoundedFields:
-    """First columns: operands, the product, the sum before it is multiplied, the total and two scratch columns.
+    """First columns: operands, the product, the sum before it is multiplied, the total, and carries with the flag.
 
     ``end`` is the column behind the last.
     """
@@ -42,11 +41,12 @@ def rounded_fields(shape: ElementwiseShape, rounded: RoundedSumShape) -> Rounded
     """Where the fields lie."""
     inputs = sum(shape.activation_bits)
     total = max(shape.sum_bits, shape.shift + shape.output_bits)
-    addition = max(_SCRATCH + total, _SCRATCH + inputs + rounded.shift)
+    scratch = 2 if shape.two_sided or rounded.two_sided else 1
+    addition = scratch + max(total, inputs + rounded.shift)
     product = addition - rounded.shift
     first = product - inputs
     operands = (first, first + shape.activation_bits[0])
-    return RoundedFields(operands, product, addition, _SCRATCH, 0, product + _product_columns(rounded))
+    return RoundedFields(operands, product, addition, scratch, 0, product + _product_columns(rounded))
 
 
 def emit_rounded_sum(
@@ -85,9 +85,17 @@ def emit_rounded_sum(
     width, carry = rounded.product_bits, fields.scratch
     builder.add_constant(fields.product, width, below, rounded.constant_bits, carry)
     if rounded.two_sided:
-        # u - threshold carries out where u is not below the threshold (which is not 0); u is no longer needed.
+        # u is not below the threshold, which is not 0.
         flag = fields.scratch + 1
-        builder.emit(Opcode.ADDC, b=scaled, b_width=scaled_bits, d=flag, d_width=1, constant=-threshold)
+        builder.emit(
+            Opcode.CMPC,
+            kind=CompareKind.GT,
+            b=scaled,
+            b_width=scaled_bits,
+            d=flag,
+            d_width=1,
+            constant=threshold - 1,
+        )
         builder.add_constant(fields.product, width, step, rounded.constant_bits, carry, predicate=flag)
     builder.emit(
         Opcode.ADD,

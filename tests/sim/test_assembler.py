@@ -8,16 +8,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hw.config import CONFIGS
-from hw.isa import OPERATIONS, Instruction, LoadKind, Opcode, Owner, Program, ProgramError, StoreKind
+from hw.isa import (
+    OPERATIONS,
+    CompareKind,
+    ConstantKind,
+    DotKind,
+    Instruction,
+    LoadKind,
+    Opcode,
+    Owner,
+    Program,
+    ProgramError,
+    ReduceKind,
+    StoreKind,
+    clamp_constant,
+)
 from sim.assembler import assemble, disassemble
 from tests.programs import ProgramMaker, random_program
 
 TINY, SMALL = CONFIGS["tiny"], CONFIGS["small"]
+EVERYTHING = SMALL.replace(vertical=True, zero_skip=True)
 
 
 def one(line: str) -> Instruction:
-    """The instruction of a line."""
-    return assemble(f"{line}\nHALT", SMALL).instructions[0]
+    """The instruction of a line, on a tile that has everything; it comes back from its text."""
+    program = assemble(f"{line}\nHALT", EVERYTHING)
+    assert assemble(disassemble(program), EVERYTHING) == program
+    return program.instructions[0]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +71,36 @@ def one(line: str) -> Instruction:
         ("MULC d=16 b=8:8 constant=77:7 signed=b", Instruction(
             Opcode.MULC, a_width=7, b=8, b_width=8, d=16, d_width=15, constant=77, b_signed=True)),
         ("XOR a=0:4 b=4 d=8", Instruction(Opcode.XOR, a=0, a_width=4, b=4, b_width=4, d=8, d_width=4)),
-        ("MAX a=0:4 b=4 d=8", Instruction(Opcode.MAX, a=0, a_width=4, b=4, b_width=4, d=8, d_width=2)),
+        ("XOR a=0:4 b=4:4 d=4", Instruction(Opcode.XOR, a=0, a_width=4, b=4, b_width=4, d=4, d_width=4)),
+        ("AND a=0:4 b=4 d=8", Instruction(Opcode.AND, a=0, a_width=4, b=4, b_width=4, d=8, d_width=4)),
+        ("MAX a=0:4 b=4:5 d=12 signed=a", Instruction(
+            Opcode.MAX, a=0, a_width=4, b=4, b_width=5, d=12, d_width=1, a_signed=True)),
+        ("MINC b=4:5 constant=9", Instruction(Opcode.MINC, b=4, b_width=5, constant=9)),
+        ("CLAMP b=4:5 low=-3 high=0x7 signed=b", Instruction(
+            Opcode.CLAMP, b=4, b_width=5, b_signed=True, constant=clamp_constant(-3, 7))),
+        ("DOT skip a=0:4 b=4:4", Instruction(Opcode.DOT, kind=DotKind.SKIP, a_width=4, b=4, b_width=4)),
+        ("ADDC sparse b=8:8 d=30 constant=16", Instruction(
+            Opcode.ADDC, kind=ConstantKind.SPARSE, b=8, b_width=8, d=30, d_width=1, constant=16)),
+        ("MULC sparse d=16 b=8:8 constant=77:7 signed=b p=40", Instruction(
+            Opcode.MULC, kind=ConstantKind.SPARSE, a_width=7, b=8, b_width=8, d=16, d_width=15, constant=77,
+            b_signed=True, p=40)),
+        ("RSUB a=0:4 b=8:8 d=30", Instruction(Opcode.RSUB, a=0, a_width=4, b=8, b_width=8, d=30, d_width=1)),
+        ("SUM a=0:4 b=8:8 d=30", Instruction(Opcode.SUM, a=0, a_width=4, b=8, b_width=8, d=30, d_width=9)),
+        ("DIFF a=0:4 b=8:8 d=30 signed=a", Instruction(
+            Opcode.DIFF, a=0, a_width=4, b=8, b_width=8, d=30, d_width=9, a_signed=True)),
+        ("RDIFF a=0:4 b=8:8 d=30:9", Instruction(Opcode.RDIFF, a=0, a_width=4, b=8, b_width=8, d=30, d_width=9)),
+        ("NEG a=0:4 d=0 p=9", Instruction(Opcode.NEG, a=0, a_width=4, d=0, d_width=4, p=9)),
+        ("ABS a=0:4 d=4 p=9", Instruction(Opcode.ABS, a=0, a_width=4, d=4, d_width=4, p=9)),
+        ("CMP eq a=0:4 b=8:8 d=30", Instruction(
+            Opcode.CMP, kind=CompareKind.EQ, a=0, a_width=4, b=8, b_width=8, d=30, d_width=1)),
+        ("CMP LE a=0:4 b=8:8 d=30", Instruction(
+            Opcode.CMP, kind=CompareKind.LE, a=0, a_width=4, b=8, b_width=8, d=30, d_width=1)),
+        ("CMPC gt b=8:8 d=30 constant=-1 signed=b", Instruction(
+            Opcode.CMPC, kind=CompareKind.GT, b=8, b_width=8, d=30, d_width=1, constant=-1, b_signed=True)),
+        ("REDUCE shift d=8 words=10:8 signed=a p=40", Instruction(
+            Opcode.REDUCE, kind=ReduceKind.SHIFT, a_width=8, d=8, d_width=12, constant=10, a_signed=True, p=40)),
+        ("REDUCE segments d=8:8 words=1:8", Instruction(
+            Opcode.REDUCE, kind=ReduceKind.SEGMENTS, a_width=8, d=8, d_width=8, constant=1)),
         ("MOVE a=0:4 d=8 blocks=-3", Instruction(Opcode.MOVE, a=0, a_width=4, d=8, d_width=4, constant=-3)),
         ("  RELU b=5:9;", Instruction(Opcode.RELU, b=5, b_width=9)),
         ("INIT 5 raw.kind=3 raw.a=7", Instruction(Opcode.INIT, constant=5, kind=3, a=7)),
@@ -105,6 +151,21 @@ MISTAKES = [
     ("LOAD d=0:4 block=2", "line 1: LOAD: block must be given with kind block, not with 'block=2' alone"),
     ("DOT a=0:4 b=4:4 signed=c", "line 1: DOT: signed must be a or b or ab, not 'c'"),
     ("MAX a=0:4 b=4 d=8 signed=b", "line 1: MAX: signed must be a, not 'b'"),
+    ("RELU b=0:4 low=3", "line 1: RELU: a field must be one of b, owner, not 'low'"),
+    ("CLAMP b=0:4 low=3", "line 1: CLAMP: high must be given"),
+    ("CLAMP b=0:4", "line 1: CLAMP: low and high must be given"),
+    ("CLAMP b=0:4 low=0 high=0x800000",
+     "line 1: CLAMP: high bound of a CLAMP must be from -8388608 to 8388607, not 8388608"),
+    ("CLAMP b=0:4 low=0 high=1 raw.constant=4", "line 1: CLAMP: constant must be given as low=... and high=..."),
+    ("CMP a=0:4 b=4:4 d=8", "line 1: CMP: kind must be given: one of eq, ne, lt, ge, le, gt"),
+    ("CMPC ne b=4:4 d=8:2 constant=3", "line 1: CMPC: d_width must be 1 (1), not 2"),
+    ("CMP less a=0:4 b=4:4 d=8", "line 1: CMP: kind must be one of eq, ne, lt, ge, le, gt, not 'less' "
+     "(did you mean le?)"),
+    ("REDUCE segments d=0:8 words=2:7", "line 1: REDUCE: kind must be one of SHIFT, not 2"),
+    ("REDUCE shift d=0:8 words=2:8", "line 1: REDUCE: d_width must be 9 (a+levels), not 8"),
+    ("DOT skip a=0:4 b=4:4", "line 1: DOT: kind must be one of PLAIN, not 1"),
+    ("ADDC sparce b=0:4 d=8 constant=3", "line 1: ADDC: kind must be one of dense, sparse, not 'sparce' "
+     "(did you mean sparse?)"),
     ("SYNC owner=me", "line 1: SYNC: owner must be one of load, compute, reduce, requantize, store, not 'me'"),
     ("SYNC raw.opcode=4", "line 1: SYNC: a raw field must be one of the instruction word's, not 'opcode'"),
     ("SYNC raw.a_signed=2", "line 1: SYNC: a_signed must be 0 or 1, not 2"),
@@ -126,14 +187,14 @@ def test_mistakes(text: str, message: str) -> None:
 
 @given(seed=st.integers(0, 2**32 - 1))
 def test_random_programs_come_back(seed: int) -> None:
-    program = random_program(np.random.default_rng(seed), SMALL, 30).program
-    assert assemble(disassemble(program), SMALL) == program
+    program = random_program(np.random.default_rng(seed), EVERYTHING, 30).program
+    assert assemble(disassemble(program), EVERYTHING) == program
 
 
 @pytest.mark.parametrize("opcode", OPERATIONS, ids=lambda opcode: opcode.name)
 def test_fields_that_are_not_used_come_back_as_well(opcode: Opcode) -> None:
     """Every legal instruction word has a text, also with garbage in fields that its opcode ignores."""
-    maker = ProgramMaker(np.random.default_rng(opcode), SMALL)
+    maker = ProgramMaker(np.random.default_rng(opcode), EVERYTHING)
     rng = maker.rng
     halt = Instruction(Opcode.HALT)
     for _ in range(50):
@@ -141,16 +202,16 @@ def test_fields_that_are_not_used_come_back_as_well(opcode: Opcode) -> None:
         noise = Instruction.decode(word ^ 1 << int(rng.integers(8, 123)))
         before = (Instruction(Opcode.LOOP, constant=1),) if opcode == Opcode.END else ()
         after = (Instruction(Opcode.END), halt) if opcode == Opcode.LOOP else (halt,)
-        program = Program((*before, noise) if opcode == Opcode.HALT else (*before, noise, *after), SMALL.hash)
+        program = Program((*before, noise) if opcode == Opcode.HALT else (*before, noise, *after), EVERYTHING.hash)
         try:
-            program.check(SMALL)
+            program.check(EVERYTHING)
         except ProgramError:
             continue
-        assert assemble(disassemble(program), SMALL) == program
+        assert assemble(disassemble(program), EVERYTHING) == program
 
 
 def test_reserved_opcodes_have_no_text() -> None:
-    with pytest.raises(ProgramError, match=r"^instruction 0: opcode must be known, not REDUCE$"):
-        disassemble(Program((Instruction(Opcode.REDUCE),), TINY.hash))
+    with pytest.raises(ProgramError, match=r"^instruction 0: opcode must be known, not VERTICAL_COMPARE$"):
+        disassemble(Program((Instruction(Opcode.VERTICAL_COMPARE),), TINY.hash))
     with pytest.raises(ProgramError, match=r"^instruction 0: opcode must be known, not 0xff$"):
         disassemble(Program((Instruction(0xFF),), TINY.hash))

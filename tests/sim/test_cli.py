@@ -18,7 +18,7 @@ import pytest
 
 from golden.engine import TileError
 from hw.config import CONFIGS, ConfigError
-from hw.isa import ProgramError
+from hw.isa import OPERATIONS, Opcode, ProgramError
 from sim import cli, options, waves
 from sim import host as sim_host
 from sim.assembler import assemble
@@ -90,7 +90,7 @@ def test_unknown_option(refuses: Refuses) -> None:
     [
         ("--sim", "spice", "must be one of verilator, icarus, not 'spice'"),
         ("--engine", "gpu", "must be one of rtl, golden, model, integer, not 'gpu'"),
-        ("--mode", "fast", "must be one of auto, count, not 'fast'"),
+        ("--mode", "fast", "must be one of count, lut, constant, auto, not 'fast'"),
         ("--bits", "0", "must be from 1 to 16, not 0"),
         ("--bits", "33", "must be from 1 to 16, not 33"),
         ("--bits", "no-such-file", "must be a number from 1 to 16 or a file with widths, not 'no-such-file'"),
@@ -423,12 +423,17 @@ def test_every_example_of_an_instruction_is_legal(mnemonic: str) -> None:
     assert wave.operation_text(mnemonic.lower()) == wave.operation_text(mnemonic)
 
 
+def test_every_instruction_has_an_example() -> None:
+    without_effect_on_cells = {Opcode.HALT, Opcode.SYNC, Opcode.LOOP, Opcode.END, Opcode.INIT}
+    assert set(wave.EXAMPLES) == {opcode.name for opcode in OPERATIONS if opcode not in without_effect_on_cells}
+
+
 def test_wave_of_a_line_of_text() -> None:
     assert "ADD a=0:2 b=2:2 d=4" in wave.operation_text("ADD a=0:2 b=2:2 d=4")
 
 
 def test_wave_of_an_unknown_instruction() -> None:
     with pytest.raises(
-        UserError, match=r"^instruction must be one of LOAD, .*, MOVE, or a line of assembler text, not 'FLY'$"
+        UserError, match=r"^instruction must be one of LOAD, .*, REDUCE, or a line of assembler text, not 'FLY'$"
     ):
         wave.operation_text("FLY")

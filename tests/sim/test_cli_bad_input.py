@@ -167,14 +167,14 @@ def test_bits_file(refuses: Refuses, folder: Path, content: str, text: str) -> N
 def test_config_too_small(refuses: Refuses, config: str) -> None:
     columns = CONFIGS[config].columns
     refuses(
-        rf"layer 'conv1' needs columns of at least 72, config {config} has {columns}; "
-        r"80 columns would do for the whole network",
+        rf"layer 'conv1' needs columns of at least 71, config {config} has {columns}; "
+        r"79 columns would do for the whole network",
         *run("--config", config),
     )
 
 
 def test_columns_that_would_do(folder: Path) -> None:
-    config = {**CONFIGS["small"].as_dict(), "columns": 80}
+    config = {**CONFIGS["small"].as_dict(), "columns": 79}
     (folder / "c.json").write_text(json.dumps(config))
     assert cli.main(run("--config", "c.json", engine="model")) == 0
 

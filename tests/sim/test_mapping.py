@@ -17,7 +17,7 @@ from golden.laws import run_law
 from golden.tile import GoldenTile
 from golden.widths import apply
 from hw.config import CONFIGS, TileConfig
-from hw.isa import Instruction, LoadKind, Opcode, Program, fields_used
+from hw.isa import Instruction, Opcode, Program
 from sim.errors import UserError
 from sim.host import Network, run_graph
 from sim.mapping import MappingError, layer_shape, plan_layer, shape_from_dict
@@ -28,6 +28,7 @@ from sim.mapping.shapes import ConvShape
 from sim.models import load_model
 from sim.spec import evaluate, layers_from_spec, network_spec
 from tests.sim.mapping_graphs import KINDS, random_graph, random_input
+from tests.sim.ownership import ownership_violations
 
 ROOT = Path(__file__).parents[2]
 TILES = (
@@ -36,51 +37,11 @@ TILES = (
     TileConfig(name="one", taps=4, outputs=32, columns=128, plane_bits=1, port_queue=1, activity=False),
     TileConfig(name="tall", taps=64, outputs=3, columns=120, plane_bits=16, activity=False),
 )
-EVERYWHERE = -1
 
 
 @pytest.fixture(scope="module")
 def resnet8() -> Graph:
     return load_model("resnet8")
-
-
-def ownership_violations(program: Program, config: TileConfig) -> list[str]:
-    """What a program touches while it belongs to a port operation that is not joined.
-
-    A region is a range of columns in one row block (or everywhere); the totals are the column behind the last.
-    """
-    totals = config.columns
-
-    def regions(op: Instruction) -> list[tuple[int, int, int, bool]]:
-        block = EVERYWHERE
-        if op.opcode in (Opcode.DRAIN, Opcode.RESTORE) or (
-            op.opcode in (Opcode.LOAD, Opcode.STORE) and op.kind == LoadKind.BLOCK
-        ):
-            block = op.constant
-        found = [(base, base + width, block, written) for _, base, width, written in fields_used(op)]
-        if op.opcode == Opcode.RESTORE or (op.opcode == Opcode.LOAD and op.kind == LoadKind.TOTAL):
-            found.append((totals, totals + 1, EVERYWHERE, True))
-        return found
-
-    pending: list[Instruction] = []
-    faults: list[str] = []
-    for address, op in enumerate(program.executed()):
-        if op.opcode in (Opcode.SYNC, Opcode.HALT):
-            keep = op.constant if op.opcode == Opcode.SYNC else 0
-            del pending[: max(0, len(pending) - keep)]
-            continue
-        mine = regions(op)
-        if op.opcode in (Opcode.INIT, Opcode.DOT, Opcode.DRAIN):
-            mine.append((totals, totals + 1, EVERYWHERE, True))
-        for other in pending:
-            for first, last, block, written in mine:
-                for other_first, other_last, other_block, other_written in regions(other):
-                    apart = EVERYWHERE not in (block, other_block) and block != other_block
-                    if (written or other_written) and not apart and first < other_last and other_first < last:
-                        faults.append(f"{address} {op} meets {other}")
-        if op.opcode in (Opcode.LOAD, Opcode.STORE, Opcode.DRAIN, Opcode.RESTORE):
-            pending.append(op)
-    return faults
 
 
 def check(graph: Graph, config: TileConfig, seed: int) -> None:

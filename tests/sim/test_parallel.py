@@ -51,7 +51,7 @@ def test_errors_come_back_from_the_processes() -> None:
     feature_map = graph.maps[graph.input]
     inputs = [np.zeros(feature_map.shape, np.int64)] * 2
     work = Work(graph=graph, config=CONFIGS["cap16"], engine="golden", seed=1)
-    with pytest.raises(UserError, match=r"^layer 'conv1' needs columns of at least 72, config cap16 has 16; .*$"):
+    with pytest.raises(UserError, match=r"^layer 'conv1' needs columns of at least 71, config cap16 has 16; .*$"):
         run_inputs(work, inputs, 2, lambda _: None)
 
 

@@ -80,11 +80,11 @@ class TracingTile:
         self.tile.close()
 
 
-def trace(graph: Graph, config: TileConfig, values: Integers) -> TracingTile:
+def trace(graph: Graph, config: TileConfig, values: Integers, mode: str = "count") -> TracingTile:
     """Run a network on identities and compare every map with the integer operators."""
     registry = Registry(1)
     tile = TracingTile(config, registry)
-    network = Network(graph, config, registry.alphabet)
+    network = Network(graph, config, registry.alphabet, mode)
     expected = operators.run(graph, values)
     stored: dict[str, Symbols] = {graph.input: registry.fresh(to_bits(values, graph.maps[graph.input].bits))}
     for layer, plan in zip(graph.layers, network.plans, strict=True):
