@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import re
 import shlex
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,16 +14,31 @@ import numpy as np
 import pytest
 
 from golden import operators, widths
+from golden.engine import Job
 from golden.graph import Graph
-from golden.laws import LAWS, PORT_OPERATIONS, port_steps
-from hw.config import CONFIGS
-from hw.isa import OPERATIONS, Instruction, LoadKind, Opcode
+from golden.laws import LAWS, PORT_OPERATIONS, LawEngine, body_cycles, port_steps
+from hw.config import CONFIGS, TileConfig
+from hw.isa import OPERATIONS, Instruction, LoadKind, Opcode, reduce_levels
+from sim.assembler import assemble
 from sim.cli import make_parser
 from sim.host import Network
-from sim.laws_page import PORT_STEPS, laws_page
+from sim.laws_examples import EXAMPLES, FUNCTIONS, PORT_EXAMPLES
+from sim.laws_page import (
+    COMMAND,
+    PORT_STEPS,
+    TILES,
+    Measurements,
+    flags_of,
+    laws_page,
+    measure,
+    operation,
+    specialised,
+)
 from sim.models import data_file, load_model
 from sim.options import ENGINES, MODES
 from sim.pictures import load_inputs
+from sim.rtl_engine import RtlEngine
+from tests import rtl
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -104,17 +122,91 @@ def test_named_files_exist(page: Path) -> None:
         assert (ROOT / path).exists(), path
 
 
-def test_laws_page_is_fresh() -> None:
+@pytest.fixture(scope="module")
+def measured() -> dict[str, Measurements]:
+    """What the Verilog takes for the examples of the laws, by tile."""
+    found: dict[str, Measurements] = {}
+    for name, config in TILES.items():
+        with RtlEngine(config) as engine:
+            found[name] = measure(engine)
+    return found
+
+
+def test_laws_page_is_fresh(measured: dict[str, Measurements]) -> None:
     page = (ROOT / "docs" / "laws.md").read_text(encoding="utf-8")
-    assert page == laws_page(), "run: python scripts/laws_page.py"
+    assert page == laws_page(measured), f"run: {COMMAND}"
+
+
+def test_measurements_equal_the_laws(measured: dict[str, Measurements]) -> None:
+    for name, config in TILES.items():
+        for example in EXAMPLES:
+            wanted = 1 + body_cycles(operation(example, config), config, example.skipped)
+            found = measured[name][example.line]
+            assert (found.cycles, found.agrees) == (wanted, True), (name, example)
+        assert all(found.agrees for found in measured[name].values())
+
+
+def test_laws_page_shows_a_difference(measured: dict[str, Measurements]) -> None:
+    assert "**NO**" not in laws_page(measured)
+    lines = [EXAMPLES[0].line, PORT_EXAMPLES[0].line, FUNCTIONS[0].name]
+    wrong = {
+        name: found | {line: replace(found[line], agrees=False) for line in lines} for name, found in measured.items()
+    }
+    longer = measured["4r2w"] | {
+        line: replace(measured["4r2w"][line], cycles=measured["4r2w"][line].cycles + 1) for line in lines
+    }
+    for changed in (wrong, measured | {"4r2w": longer}):
+        assert laws_page(changed).count("| **NO** |") == len(lines)
+
+
+def test_every_form_of_a_law_has_an_example() -> None:
+    """Whatever values the flags in a law's text take, the law that is left is one of the page's."""
+    examples = [operation(example) for example in (*EXAMPLES, *PORT_EXAMPLES)]
+    assert {op.opcode for op in examples} == set(LAWS)
+    for opcode, law in LAWS.items():
+        shown = {specialised(law.body, flags_of(op)) for op in examples if op.opcode == opcode}
+        flags = [flag for flag in flags_of(examples[0]) if re.search(rf"\b{flag}\b", law.body)]
+        for values in itertools.product((0, 1), repeat=len(flags)):
+            settled = dict(zip(flags, values, strict=True))
+            if not (settled.get("SHIFT") and settled.get("PAIRS")):
+                assert specialised(law.body, settled) in shown, (opcode, settled)
+
+
+def test_settled_laws_mean_the_same() -> None:
+    """A law with its flags put in has the value of the whole one."""
+    functions = {"step": lambda bits: 8 * bits, "wide": lambda bits: 10 * bits}
+    for example in EXAMPLES:
+        op = operation(example)
+        levels = reduce_levels(op.constant) if op.opcode == Opcode.REDUCE else 0
+        low = op.constant & -op.constant
+        names = functions | {
+            "A": op.a_width, "B": op.b_width, "D": op.d_width, "ext": op.b_width - op.a_width, "L": levels,
+            "constant": op.constant, "classical": 1, "s": example.skipped, "ones": f"{op.constant:b}".count("1"),
+            "zeros": low.bit_length() - 1,
+        }  # fmt: skip
+        for text in (LAWS[Opcode(op.opcode)].body, specialised(LAWS[Opcode(op.opcode)].body, flags_of(op))):
+            assert eval(text, names | flags_of(op)) == body_cycles(op, TILES["4r2w"], example.skipped), (example, text)
+
+
+def test_tiles_of_the_laws_page_are_those_of_other_tests() -> None:
+    """So that they are built once."""
+    groups = [group for group in vars(rtl).values() if isinstance(group, dict)]
+    hashes = {tile.hash for group in groups for tile in group.values() if isinstance(tile, TileConfig)}
+    assert {tile.hash for tile in TILES.values()} <= hashes
 
 
 def test_readme_has_the_laws() -> None:
+    laws = {
+        (Opcode(op.opcode), example.form): specialised(LAWS[Opcode(op.opcode)].body, flags_of(op))
+        for example in EXAMPLES
+        for op in [operation(example)]
+    }
     rows = table("laws")
     assert len(rows) > 5
     for names, formula in rows:
-        for name in names.partition(" (")[0].split(", "):
-            assert LAWS[Opcode[name]].body == formula, name
+        opcodes, _, form = names.rstrip(")").partition(" (")
+        for name in opcodes.split(", "):
+            assert laws[Opcode[name], form] == formula, name
 
 
 def test_laws_page_has_the_port_steps() -> None:
@@ -129,7 +221,16 @@ def test_laws_page_has_the_port_steps() -> None:
 
 def test_readme_has_the_configs() -> None:
     wanted = [
-        [c.name, f"{c.rows:,}", f"{c.taps:,}", f"{c.outputs:,}", f"{c.columns:,}", f"{c.plane_bits:,}", c.array]
+        [
+            c.name,
+            f"{c.rows:,}",
+            f"{c.taps:,}",
+            f"{c.outputs:,}",
+            f"{c.columns:,}",
+            f"{c.plane_bits:,}",
+            c.array,
+            "yes" if c.vertical else "no",
+        ]
         for c in CONFIGS.values()
     ]
     assert table("configs") == wanted
@@ -184,21 +285,48 @@ def test_bits(resnet8: Graph, row: list[str]) -> None:
 def test_pages_are_readable() -> None:
     """Lines fit a screen, outside of tables; nothing about the machine that they were written on."""
     for page in PAGES:
-        if page.name == "isa.md":
-            continue
         for line in page.read_text(encoding="utf-8").splitlines():
             assert len(line) <= 120 or line.startswith("|"), (page.name, line)
             assert not re.search(r"/(?:tmp|root|home|work)/", line), (page.name, line)
 
 
 def test_limits_that_the_readme_states(resnet8: Graph) -> None:
-    assert MODES == ("auto", "count")
-    for opcode in (Opcode.REDUCE, Opcode.VERTICAL_COMPARE, Opcode.COMPARE, Opcode.WRITE, Opcode.COUNT):
-        assert opcode not in OPERATIONS
+    reserved = (Opcode.VERTICAL_COMPARE, Opcode.VERTICAL_WRITE, Opcode.COMPARE, Opcode.WRITE, Opcode.COUNT)
+    assert set(Opcode) - set(OPERATIONS) == set(reserved)
+    assert not any(config.zero_skip or config.passes != "classical" for config in CONFIGS.values())
+    assert [config.name for config in CONFIGS.values() if config.activity] == ["tiny", "small"]
     for name in ("tiny", "cap16"):
         with pytest.raises(ValueError, match="needs columns of at least"):
             Network(resnet8, CONFIGS[name])
-    assert not any(CONFIGS[name].activity for name in ("cap", "cap64", "cap16"))
+
+
+def test_contract_has_every_instruction() -> None:
+    text = (ROOT / "docs" / "isa.md").read_text(encoding="utf-8")
+    for opcode in OPERATIONS:
+        assert re.search(rf"^\|[^|]*\b{opcode.name}\b[^|]*\|", text, re.MULTILINE), opcode.name
+
+
+def test_readme_has_the_modes() -> None:
+    for mode in MODES:
+        assert f"`{mode}`" in README
+
+
+def test_programs_of_the_how_to_page() -> None:
+    """They assemble for their config, and take the cycles that the page gives."""
+    text = (ROOT / "docs" / "how-to.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    flat = TileConfig(name="flat", **json.loads(next(block for language, block in blocks if language == "json")))
+    saturate, words = (block for language, block in blocks if not language)
+    shift = words.replace("REDUCE segments", "REDUCE shift p=40")
+    for program, config in (
+        (saturate, CONFIGS["small"]),
+        (words, flat),
+        (words.replace("segments", "pairs"), flat),
+        (shift, flat.replace(vertical=False)),
+        (words, flat.replace(passes="two_tags")),
+    ):
+        cycles = LawEngine(config).run(Job(assemble(program, config))).cycles
+        assert f"{cycles:,} cycles" in text
 
 
 def test_digits_of_the_mapping_page() -> None:
