@@ -36,7 +36,8 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "sequencer.owner",
         "sequencer.outer_bit",
         "sequencer.inner_bit",
-        "sequencer.pass_index",
+        "sequencer.phase",
+        "sequencer.step_index",
         "sequencer.waiting",
         "sequencer.starved",
     ),
@@ -53,7 +54,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "sequencer.operation_write_key",
         "sequencer.operation_all_rows",
     ),
-    "tags": ("sequencer.set_tag", "array.bus__match", "tag"),
+    "tags": ("sequencer.set_tag", "array.bus__match", "tags.tag"),
     "plane port": (
         "plane_port.outstanding",
         "plane_port.step",
@@ -81,7 +82,7 @@ _BINARY = ("sequencer.operation_mask", "sequencer.operation_key", "sequencer.ope
            "sequencer.operation_write_key")  # fmt: skip
 _DECIMAL_GROUPS = ("counters",)
 _DECIMAL = ("sequencer.counter", "sequencer.operation_x", "sequencer.operation_y", "sequencer.operation_c",
-            "sequencer.operation_f", "sequencer.outer_bit", "sequencer.inner_bit", "sequencer.pass_index",
+            "sequencer.operation_f", "sequencer.outer_bit", "sequencer.inner_bit", "sequencer.step_index",
             "plane_port.column", "plane_port.outstanding", "error_address")  # fmt: skip
 
 

@@ -10,22 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from golden.graph import Conv, Integers
+from golden.laws import run_law
+from hw.config import TileConfig
 from hw.isa import LoadKind, Opcode, Owner
 from sim.mapping.bits import Alphabet, Symbols, flat_map, pack_taps, to_bits
 from sim.mapping.builder import Builder, JobPlan, Source, row_pieces
 from sim.mapping.dot_layer import constant_planes
 from sim.mapping.geometry import window_elements, window_positions
-from sim.mapping.lut_layout import LutLayout
+from sim.mapping.lut_layout import LutLayout, candidates
 from sim.mapping.lut_tiling import Pass, Tiling, Unit
 from sim.mapping.requantize import ConstantLoad, emit_requantize, layout
+from sim.mapping.shapes import ConvShape
 
-__all__ = ["BroadcastTile", "LutFeeder", "ResidentTile", "lut_jobs"]
+__all__ = ["BroadcastTile", "LutFeeder", "ResidentTile", "lut_jobs", "lut_layout"]
 
 _BIAS = ("bias",)
+_FEW_PASSES = 64
+_JUDGED = 24
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,29 @@ class BroadcastTile(Source):
 
     units: Pass
     tile: int
+
+
+@lru_cache(maxsize=256)
+def lut_layout(shape: ConvShape, config: TileConfig) -> LutLayout:
+    """The layout that takes the fewest cycles, from shapes only.
+
+    Where passes are few, what is not in their sum matters, so the laws decide among the best by the estimate.
+
+    Raises
+    ------
+    MappingError
+        If the layer does not fit the tile.
+    """
+    layouts = candidates(shape, config)
+    _, passes, _ = layouts[0].counts
+    if passes > _FEW_PASSES:
+        return layouts[0]
+    return min(layouts[:_JUDGED], key=lambda layout: sum(_job_law(job) for job in lut_jobs(layout, None)))
+
+
+def _job_law(job: JobPlan) -> int:
+    counters = run_law(job.program, job.config)
+    return sum(value for name, value in counters.items() if name.startswith("cycles."))
 
 
 def lut_jobs(plan: LutLayout, layer: Conv | None) -> tuple[JobPlan, ...]:

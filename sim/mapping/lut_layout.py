@@ -15,7 +15,7 @@ from sim.mapping.lut_tiling import Pass, Tiling
 from sim.mapping.requantize import MAXIMUM_PART, emit_requantize, layout, minimum_columns
 from sim.mapping.shapes import ConvShape
 
-__all__ = ["LutLayout", "arrangements", "lut_layout", "tilings"]
+__all__ = ["LutLayout", "arrangements", "candidates", "tilings"]
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class LutLayout:
         return formed + jobs * job_cycles
 
 
-def lut_layout(shape: ConvShape, config: TileConfig) -> LutLayout:
-    """The layout that takes the fewest cycles, from shapes only.
+def candidates(shape: ConvShape, config: TileConfig) -> list[LutLayout]:
+    """All useful layouts, those first that take the fewest cycles by an estimate, from shapes only; at least one.
 
     Raises
     ------
@@ -95,17 +95,9 @@ def lut_layout(shape: ConvShape, config: TileConfig) -> LutLayout:
     """
     cuts = tilings(shape, config)
     _check(shape, config, cuts)
-    best: tuple[int, LutLayout] | None = None
     job_cycles = {on_pixels: _job_cycles(shape, config, spread=on_pixels) for on_pixels in (True, False)}
-    for tiling in cuts:
-        if tiling.needed_columns > config.columns:
-            continue
-        for candidate in arrangements(tiling):
-            cycles = candidate.cycles(job_cycles[tiling.on_pixels])
-            if best is None or cycles < best[0]:
-                best = cycles, candidate
-    assert best is not None
-    return best[1]
+    layouts = [layout for tiling in cuts if tiling.needed_columns <= config.columns for layout in arrangements(tiling)]
+    return sorted(layouts, key=lambda layout: layout.cycles(job_cycles[layout.tiling.on_pixels]))
 
 
 def tilings(shape: ConvShape, config: TileConfig) -> list[Tiling]:

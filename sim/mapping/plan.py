@@ -24,8 +24,7 @@ from sim.mapping.convolution import ConvFeeder, conv_jobs, conv_layout
 from sim.mapping.elementwise import ElementwiseFeeder, elementwise_jobs
 from sim.mapping.errors import MappingError
 from sim.mapping.feeder import Feeder
-from sim.mapping.lut import LutFeeder, lut_jobs
-from sim.mapping.lut_layout import lut_layout
+from sim.mapping.lut import LutFeeder, lut_jobs, lut_layout
 from sim.mapping.pooling import AverageFeeder, AverageLayout, MaxFeeder, average_jobs, max_jobs
 from sim.mapping.shapes import AveragePoolShape, ConvShape, ElementwiseShape, LayerShape, MaxPoolShape, ReorderShape
 

@@ -93,8 +93,7 @@ class RunningSum:
         unsigned, empty = self.low >= 0, self.low == self.high == 0
         self._count(value, sign, place)
         if place >= self.columns:
-            self.width = min(self.columns, columns_for(self.low, self.high))
-            self._extend(self.width, unsigned)
+            self._count_only(unsigned)
             return
         top = place + value.width
         if empty and top <= self.columns:
@@ -125,6 +124,9 @@ class RunningSum:
         self.low += constant
         self.high += constant
         place = (constant & -constant).bit_length() - 1
+        if place >= self.columns:
+            self._count_only(unsigned)
+            return
         bits = max(place + 1, min(self.columns, columns_for(self.low, self.high)))
         self._extend(bits, unsigned)
         known = constant >> place
@@ -151,6 +153,12 @@ class RunningSum:
         self.constant += offset
         self.low += offset
         self.high += offset
+
+    def _count_only(self, unsigned: bool) -> None:
+        """After a multiple of 2**columns only the range is another one; ``unsigned``: the sum was held so."""
+        width = min(self.columns, columns_for(self.low, self.high))
+        self._extend(width, unsigned)
+        self.width = width
 
     def _begin(self, value: Value, sign: int, place: int) -> None:
         """The first value: a copy, or a negated copy whose sign is that it is not 0."""

@@ -55,7 +55,7 @@ def random_window(rng: Random, size: tuple[int, int], largest: int, *, dilated: 
     """A window whose every position touches the map; padding may clip it on all sides."""
     fields: dict[str, list[int]] = {name: [] for name in ("kernel", "stride", "dilation", "padding", "output")}
     for length in size:
-        kernel, stride = whole(rng, 1, min(largest, length)), whole(rng, 1, 2)
+        kernel, stride = whole(rng, 1, min(largest, length)), whole(rng, 1, 3)
         dilation = whole(rng, 1, 2) if dilated else 1
         reach = dilation * (kernel - 1) + 1
         if reach > length:
@@ -115,7 +115,7 @@ def random_graph(rng: Random, kind: str, bits: int | None = None) -> Graph:
         layer, output = random_average(rng, source, target_bits)
     elif kind == "max_pool":
         target_bits = source.bits
-        window = random_window(rng, size[:2], 3, dilated=False)
+        window = random_window(rng, size[:2], 7, dilated=False)
         high = whole(rng, 0, (1 << target_bits) - 1)
         low = whole(rng, 0, (1 << target_bits) - 1 - high)
         layer = MaxPool(kind, ("in",), "out", window.kernel, window.stride, window.padding, low, high)

@@ -15,8 +15,8 @@ from hw.config import CONFIGS, TileConfig
 from hw.isa import Instruction, Opcode, Owner, ReduceKind
 from sim.host import Network, run_graph
 from sim.mapping import LayerPlan, MappingError, layer_shape, plan_layer
-from sim.mapping.lut import lut_jobs
-from sim.mapping.lut_layout import LutLayout, arrangements, lut_layout, tilings
+from sim.mapping.lut import lut_jobs, lut_layout
+from sim.mapping.lut_layout import LutLayout, arrangements, tilings
 from sim.mapping.shapes import ConvShape
 from sim.models import data_file, load_model
 from sim.pictures import load_inputs

@@ -68,13 +68,17 @@ def test_waves_of_an_instruction(simulator: str, tmp_path: Path) -> None:
         assert (tmp_path / name).is_file()
 
     # What the waves hold is the run: every instruction, and the states of an ADD in their order.
-    found = changes(target, "tile.sequencer.running", "tile.sequencer.state_state", "tile.counters.events_instructions")
+    found = changes(
+        target, "tile.sequencer.running", "tile.sequencer.state_state", "tile.sequencer.operation_compare",
+        "tile.counters.events_instructions",
+    )  # fmt: skip
     instructions = table((tmp_path / "a.instructions.txt").read_text())
     ran = [instructions[word] for word in found["tile.sequencer.running"] if word in instructions]
     assert [text.split()[0] for text in ran if text.startswith("ADD")] == ["ADD"]
     states = table((tmp_path / "a.states.txt").read_text())
     names = [states[state] for state in found["tile.sequencer.state_state"]]
-    assert re.search(r"START DECODE SETUP (COMPARE WRITE )+DECODE", " ".join(names))
+    assert re.search(r"START DECODE SETUP STEP DECODE", " ".join(names))
+    assert found["tile.sequencer.operation_compare"].count(1) == 4 * 8  # passes of a bit, bits
     assert found["tile.counters.events_instructions"][-1] == 4
 
 
