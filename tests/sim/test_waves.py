@@ -69,7 +69,7 @@ def test_waves_of_an_instruction(simulator: str, tmp_path: Path) -> None:
 
     # What the waves hold is the run: every instruction, and the states of an ADD in their order.
     found = changes(
-        target, "tile.sequencer.running", "tile.sequencer.state_state", "tile.sequencer.operation_compare",
+        target, "tile.sequencer.running", "tile.sequencer.state_state", "tile.sequencer.step_index",
         "tile.counters.events_instructions",
     )  # fmt: skip
     instructions = table((tmp_path / "a.instructions.txt").read_text())
@@ -78,7 +78,7 @@ def test_waves_of_an_instruction(simulator: str, tmp_path: Path) -> None:
     states = table((tmp_path / "a.states.txt").read_text())
     names = [states[state] for state in found["tile.sequencer.state_state"]]
     assert re.search(r"START DECODE SETUP STEP DECODE", " ".join(names))
-    assert found["tile.sequencer.operation_compare"].count(1) == 4 * 8  # passes of a bit, bits
+    assert [found["tile.sequencer.step_index"].count(index) for index in range(1, 8)] == [8] * 7  # steps of 8 bits
     assert found["tile.counters.events_instructions"][-1] == 4
 
 
