@@ -10,11 +10,11 @@ Three back-ends behind one interface, chosen by ``config.array``; every program 
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.component import Component
+from hw.component import Component, all_ones
 from hw.config import TileConfig
 from hw.layouts import micro_operation
 from hw.vertical import VerticalLines
@@ -70,11 +70,11 @@ class _Array(Component):
 
     def select_rows(self, m: Module) -> None:
         """Rows that a write of this cycle goes to."""
-        m.d.comb += self.rows.eq(Mux(self.bus.operation.all_rows, Const(-1, self.config.rows), self.bus.tag))
+        m.d.comb += self.rows.eq(Mux(self.bus.operation.all_rows, all_ones(self.config.rows), self.bus.tag))
 
     def matches(self, column: Value, mask: Value, key: Value) -> Value:
         """Rows whose cell of a column agrees with the key; all rows where the column is masked off."""
-        ones = Const(-1, self.config.rows)
+        ones = all_ones(self.config.rows)
         return Mux(mask, Mux(key, column, ~column), ones)
 
     def written(self, column: Value, key: Value) -> Value:
@@ -84,7 +84,7 @@ class _Array(Component):
     def matched(self, m: Module, columns: Mapping[str, Value]) -> Value:
         """Rows whose slots agree with the compare of this cycle; on a 2D tile slot x may be another row block's."""
         operation = self.bus.operation
-        match: Value = Const(-1, self.config.rows)
+        match: Value = all_ones(self.config.rows)
         if self.config.vertical:
             m.submodules.vertical = lines = VerticalLines(self.config)
             m.d.comb += [lines.control.eq(operation.vertical), lines.column.eq(columns["x"])]
@@ -121,7 +121,7 @@ class CellArray(_Array):
         key, mask = Signal(config.columns), Signal(config.columns)
         write_key, write_mask = Signal(config.columns), Signal(config.columns)
         columns = [Signal(config.rows, name=f"column_{index}", reset_less=True) for index in range(config.columns)]
-        match: Value = Const(-1, config.rows)
+        match: Value = all_ones(config.rows)
         # On a 2D tile slot x goes over the vertical lines, and may name the column of slot y in another row.
         slots = ("y", "c", "f") if config.vertical else ("x", "y", "c", "f")
 

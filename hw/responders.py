@@ -14,7 +14,7 @@ from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from hw.component import Component
+from hw.component import Component, all_ones
 from hw.config import TileConfig
 from hw.layouts import count_control
 
@@ -67,7 +67,7 @@ class Responders(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config, control, size = self.config, self.control, self.config.outputs
-        ones = Const(-1, size)
+        ones = all_ones(size)
 
         count = self._count(m)
         m.d.comb += [self.count[i * size : (i + 1) * size].eq(plane) for i, plane in enumerate(count)]

@@ -3,7 +3,7 @@
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
-from hw.component import Component
+from hw.component import Component, all_ones
 from hw.config import TileConfig
 from hw.passes import TAG_REGISTERS
 
@@ -75,12 +75,18 @@ class TagUnit(Component):
         return m
 
     def _take(self, m: Module, tag: Signal) -> None:
-        ones = self.ones.replicate(self.config.rows)
-        with m.If(self.remove):
-            m.d.sync += tag.eq(Mux(self.keep, tag, ones) & ~self.match)
+        # A case for each beginning, so that a simulator works out no more than one.
+        everything = all_ones(self.config.rows)
+        with m.If(~self.remove):
+            with m.If(self.keep):
+                m.d.sync += tag.eq(tag | self.match)
+            with m.Elif(self.ones):
+                m.d.sync += tag.eq(everything)
+            with m.Else():
+                m.d.sync += tag.eq(self.match)
         with m.Elif(self.keep):
-            m.d.sync += tag.eq(tag | self.match)
+            m.d.sync += tag.eq(tag & ~self.match)
         with m.Elif(self.ones):
-            m.d.sync += tag.eq(ones)
+            m.d.sync += tag.eq(~self.match)
         with m.Else():
-            m.d.sync += tag.eq(self.match)
+            m.d.sync += tag.eq(0)

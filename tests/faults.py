@@ -1,4 +1,4 @@
-"""Faults seeded in the Verilog of the tiny tile, each in one place of it.
+"""Faults seeded in the Verilog of small tiles, each in one place of it.
 
 A fault names a module and a pattern that must occur exactly once in it, so that a Verilog of another shape makes the
 test fail loudly instead of testing nothing.
@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from hw.passes import TABLES
+from hw.passes import LONGEST, tables
+from tests.rtl import FASTER, TINY
+
+TILES = {"plain": TINY["cells"], "full": FASTER["two-tags-2d"]}
+"""The tiny tile, and one with vertical lines, a second tag register and a search for zero planes."""
 
 
 class FaultNotSeeded(AssertionError):
@@ -33,11 +37,13 @@ class Fault:
     module : name of the module, without the tile's.
     edit : what changes its text.
     caught_by : the name of the check (see ``tests/hw/test_seeded_faults.py``) that must fail.
+    tile : which of :data:`TILES` it is seeded in.
     """
 
     module: str
     edit: Edit
     caught_by: str
+    tile: str = "plain"
 
 
 def seed(verilog: str, fault: Fault) -> str:
@@ -64,39 +70,40 @@ def replaced(pattern: str, replacement: str) -> Edit:
     return partial(_replaced, pattern=pattern, replacement=replacement)
 
 
-PASS_OUTPUTS = ("mask", "key", "write_mask", "write_key")
-PASS_BITS = {"mask": "xycf", "key": "xycf", "write_mask": "ycf", "write_key": "ycf"}
+STEP_OUTPUTS = {
+    "compare": "1", "mask": "xycf", "key": "xycf", "add": "1", "remove": "1", "write": "1", "write_mask": "ycf",
+    "write_key": "ycf", "all_rows": "1", "result": "1", "second": "1", "last": "1",
+}  # fmt: skip
+"""What a step table says of a step, in the order of the signals, and the bits of each."""
 
 
-def _flip_pass(text: str, table: str, index: int, output: str, slot: str) -> str:
-    ports = re.findall(r"^  assign \\port\$(\d+)\$0  = (\S+) ;$", text, re.MULTILINE)
-    if len(ports) != len(PASS_OUTPUTS):
-        raise FaultNotSeeded(f"the pass tables must have {len(PASS_OUTPUTS)} outputs, not {len(ports)}")
-    signals = [signal for _, signal in sorted(ports, key=lambda port: int(port[0]))]
-    signal = signals[PASS_OUTPUTS.index(output)]
-    place = 4 * list(TABLES).index(table) + index
-    bits = PASS_BITS[output]
-    pattern = rf"^( +7'h{place:02x}:\n +{re.escape(signal)}  = {len(bits)}'h)([0-9a-f]);$"
+def _flip_step(text: str, tile: str, table: str, index: int, output: str, bit: str) -> str:
+    names = sorted(set(re.findall(r"^ +(\\\$signal\$\d+)  = \d+'h0;$", text, re.MULTILINE)), key=_number)
+    if len(names) != len(STEP_OUTPUTS):
+        raise FaultNotSeeded(f"the step tables must have {len(STEP_OUTPUTS)} outputs, not {len(names)}")
+    signal, bits = names[list(STEP_OUTPUTS).index(output)], STEP_OUTPUTS[output]
+    place = LONGEST * list(tables(TILES[tile].passes)).index(table) + index
+    pattern = rf"^( +\d+'h0*{place:x}:\n +{re.escape(signal)}  = {len(bits)}'h)([0-9a-f]);$"
     found = re.search(pattern, text, re.MULTILINE)
     if found is None:
-        raise FaultNotSeeded(f"pass {index} of table {table} has no {output}")
-    flipped = int(found[2], 16) ^ 1 << bits.index(slot)
+        raise FaultNotSeeded(f"step {index} of table {table} has no {output}")
+    flipped = int(found[2], 16) ^ 1 << bits.index(bit)
     return _replaced(text, pattern, rf"\g<1>{flipped:x};")
 
 
-def pass_bit(table: str, index: int, output: str, slot: str) -> Edit:
-    """Flip the bit of one slot in one output of one pass."""
-    return partial(_flip_pass, table=table, index=index, output=output, slot=slot)
+def _number(signal: str) -> int:
+    return int(signal.rpartition("$")[2])
 
 
-def _never_last(text: str, table: str) -> str:
-    place = 4 * list(TABLES).index(table) + len(TABLES[table]) - 1
-    return _replaced(text, rf"^( +7'h{place:02x}:\n +last = )1'h1;$", r"\g<1>1'h0;")
+def step_bit(table: str, index: int, output: str, bit: str = "1", tile: str = "plain") -> Edit:
+    """Flip one bit of what a step table says of a step."""
+    return partial(_flip_step, tile=tile, table=table, index=index, output=output, bit=bit)
 
 
-def never_last(table: str) -> Edit:
-    """The last pass of a table is not marked as such."""
-    return partial(_never_last, table=table)
+def other_table(chosen: str, instead: str, tile: str = "plain") -> Edit:
+    """The key logic chooses another table where it chooses this one."""
+    names = list(tables(TILES[tile].passes))
+    return replaced(rf"\\table  = 6'h{names.index(chosen):02x};", rf"\\table  = 6'h{names.index(instead):02x};")
 
 
 def bit_of_view(bit: int, value: str) -> Edit:
@@ -115,14 +122,64 @@ def counter_stuck(name: str) -> Edit:
 
 
 FAULTS: dict[str, Fault] = {
-    # The pass tables.
-    "key-of-a-pass": Fault("sequencer.passes", pass_bit("add", 1, "key", "y"), "sums"),
-    "mask-of-a-pass": Fault("sequencer.passes", pass_bit("subtract", 0, "mask", "c"), "differences"),
-    "write-key-of-a-pass": Fault("sequencer.passes", pass_bit("maximum", 3, "write_key", "y"), "extremes"),
-    "write-mask-of-a-pass": Fault("sequencer.passes", pass_bit("add_1", 0, "write_mask", "c"), "constants"),
-    "pass-that-is-never-the-last": Fault("sequencer.passes", never_last("copy"), "copies"),
+    # The step tables.
+    "key-of-a-pass": Fault("sequencer.steps", step_bit("add", 0, "key", "y"), "sums"),
+    "mask-of-a-pass": Fault("sequencer.steps", step_bit("subtract", 2, "mask", "c"), "differences"),
+    "write-key-of-a-pass": Fault("sequencer.steps", step_bit("copy_if", 1, "write_key", "y"), "extremes"),
+    "write-mask-of-a-pass": Fault("sequencer.steps", step_bit("add_1", 1, "write_mask", "c"), "constants"),
+    "pass-that-is-never-the-last": Fault("sequencer.steps", step_bit("copy", 2, "last"), "copies"),
+    "second-compare-starts-anew": Fault("sequencer.steps", step_bit("xor", 1, "add"), "copies"),
+    "compare-adds-instead-of-removing": Fault("sequencer.steps", step_bit("less", 1, "remove"), "comparisons"),
+    "default-in-tagged-rows-only": Fault("sequencer.steps", step_bit("negate", 2, "all_rows"), "signs"),
+    "result-in-the-operand": Fault("sequencer.steps", step_bit("and", 2, "result"), "logic"),
+    "entry-of-the-top-bits": Fault("sequencer.steps", step_bit("add_signs", 1, "write_key", "c"), "reductions"),
+    "entry-of-a-sum-beside": Fault("sequencer.steps", step_bit("rdiff", 4, "key", "c"), "sums_beside"),
+    "second-tags-take-the-first-ones-rows": Fault(
+        "sequencer.steps", step_bit("add", 2, "second", tile="full"), "sums_with_two_tags", "full"
+    ),
+    # The key logic.
+    "extension-not-known": Fault("sequencer.key_logic", other_table("diff_0", "diff"), "sums_beside"),
+    "top-bit-not-known": Fault("sequencer.key_logic", other_table("absolute_top", "absolute"), "signs"),
+    "top-bits-not-known": Fault("sequencer.key_logic", other_table("add_signs", "add"), "reductions"),
+    "place-of-the-lowest-one": Fault(
+        "sequencer.lowest", replaced("place = 7'h03;", "place = 7'h04;"), "products_by_constants"
+    ),
+    # The tags.
+    "tags-not-removed": Fault("tags", replaced("= ~ match;", "= 32'hffffffff;"), "comparisons"),
+    "tags-not-kept": Fault("tags", replaced(r"= tag \| match;", "= match;"), "logic"),
+    "tags-shifted-by-a-row-too-few": Fault(
+        "tags", replaced(r"\{ 7'h00, tag, 8'h00 \}", "{ 8'h00, tag, 7'h00 }"), "moves"
+    ),
+    "second-tags-not-written": Fault(
+        "tags", replaced(r"^(  assign rows = ).*;$", r"\g<1>tag;"), "sums_with_two_tags", "full"
+    ),
+    # The vertical lines, and where a REDUCE stands.
+    "bound-of-the-active-blocks": Fault(
+        "array.vertical", replaced(r"place_2 < control\[12:10\]", "place_2 <= control[12:10]"), "pairs", "full"
+    ),
+    "bound-of-the-partners": Fault(
+        "array.vertical", replaced(r"place_1 < control\[15:13\]", "place_1 <= control[15:13]"), "segments", "full"
+    ),
+    "distance-of-the-lines": Fault(
+        "array.vertical", replaced(r"^( +lowered = )\\\$2 ;$", r"\g<1>\\$1 ;"), "segments", "full"
+    ),
+    "one-segment-only": Fault(
+        "sequencer.tree", replaced(r"^( {4,}\\\$\d+  = )\{ [^}]+ \};$", r"\g<1>13'h1fff;"), "segments", "full"
+    ),
+    "a-level-too-few": Fault("sequencer.tree", replaced("distance == 1'h1", "distance == 2'h2"), "reductions"),
+    "a-pair-too-many": Fault("sequencer.tree", replaced("== distance;", "== segment;"), "pairs", "full"),
+    "words-do-not-grow": Fault("sequencer", replaced(r"bits_to_walk \+ 1'h1", "bits_to_walk + 1'h0"), "reductions"),
+    # The search for zero planes.
+    "search-gives-up-early": Fault(
+        "sequencer", replaced(r"kept_planes == 1'h1", "kept_planes == 2'h2"), "searches", "full"
+    ),
+    "skipped-planes-not-counted": Fault("sequencer", signal_becomes("skipped", "1'h0"), "searches", "full"),
     # The sequencer.
     "carry-not-cleared": Fault("sequencer", signal_becomes(r"operation_write_mask\[1\]", "1'h0"), "sums"),
+    "borrow-not-set": Fault("sequencer", signal_becomes(r"operation_write_key\[1\]", "1'h0"), "differences"),
+    "low-bound-of-a-clamp-twice": Fault("sequencer", replaced(r"running\[122:99\]", "running[98:75]"), "extremes"),
+    "compares-not-gathered": Fault("sequencer", signal_becomes("operation_keep", "1'h0"), "comparisons"),
+    "equal-rows-not-marked": Fault("sequencer", signal_becomes("operation_ones", "1'h0"), "comparisons"),
     "multiplier-bit-not-compared": Fault("sequencer", replaced(r"operation_mask\[3\] = 1'h1;", ""), "products"),
     "predicate-inverted": Fault("sequencer", replaced(r"operation_key\[3\] = 1'h1;", ""), "predicates"),
     "diagonal-not-doubled": Fault("sequencer", signal_becomes("new_diagonal", "1'h0"), "dot_products"),
@@ -143,9 +200,6 @@ FAULTS: dict[str, Fault] = {
         "responders", replaced(r"^  assign overflow = .*;$", "  assign overflow = 1'h0;"), "overflow"
     ),
     # The tile, its program buffer, decoder, plane port and counters.
-    "tags-shifted-by-a-row-too-few": Fault(
-        "", replaced(r"\{ 7'h00, bus__tag, 8'h00 \}", "{ 8'h00, bus__tag, 7'h00 }"), "moves"
-    ),
     "goes-on-when-a-plane-is-not-taken": Fault(
         "", replaced(r"^  assign run = (\S+)  & \S+ ;$", r"  assign run = \1 ;"), "pauses"
     ),

@@ -14,7 +14,9 @@ from hw.config import ARRAYS, CONFIGS
 
 SEED = 11
 STEPS = 120
-IDLE = {"compare": 0, "write": 0, "all_rows": 0, "fetch_c": 0, "fetch_f": 0, "clear_c": 0, "spill_c": 0, "spill_f": 0}
+IDLE = dict.fromkeys(
+    ("compare", "keep", "ones", "remove", "second", "write", "all_rows", "fetch_f", "clear_c", "spill_c", "spill_f"), 0
+)
 NO_SLOTS = {"x": 0, "y": 0, "c": 0, "f": 0}
 NO_WRITE = {"y": 0, "c": 0, "f": 0}
 
@@ -54,9 +56,10 @@ def test_against_a_matrix_of_bits(array: str, taps: int, outputs: int) -> None:
             x, y, c, f = rng.sample(range(config.columns), 4)
             slots = {"x": x, "y": y, "c": c, "f": f}
             if array == "3r1w":  # the latches hold columns c and f
-                operate(**slots, fetch_c=1)
+                operate(**slots, clear_c=1, fetch_f=1)
                 await context.tick()
-                operate(**slots, fetch_f=1)
+                context.set(bus.tag, cells[c])
+                operate(**slots, write=1, write_mask={**NO_WRITE, "c": 1}, write_key={**NO_WRITE, "c": 1})
                 await context.tick()
 
             mask = {slot: rng.getrandbits(1) for slot in slots}

@@ -42,7 +42,8 @@ def tile(**changes: Any) -> TileConfig:
         ({"array": "2r1w"}, "array must be one of cells, 4r2w, 3r1w, not '2r1w'"),
         ({"activity": 1}, "activity must be true or false, not 1"),
         ({"vertical": None}, "vertical must be true or false, not None"),
-        ({"vertical": True}, "vertical must be False: the 2D unit is not built yet, its opcodes are reserved"),
+        ({"zero_skip": 0}, "zero_skip must be true or false, not 0"),
+        ({"passes": "fast"}, "passes must be one of classical, merged, two_tags, not 'fast'"),
     ],
 )
 def test_refused_sizes(changes: dict[str, object], text: str) -> None:
@@ -67,8 +68,9 @@ def test_hash_covers_everything_but_the_name() -> None:
     others = {
         "taps": 5, "outputs": 9, "columns": 33, "plane_bits": 9, "array": "4r2w", "fill_bits": 25, "total_bits": 33,
         "program_depth": 64, "port_queue": 5, "loop_depth": 3, "activity": False,
+        "vertical": True, "passes": "merged", "zero_skip": True,
     }  # fmt: skip
-    assert set(others) == set(TINY.as_dict()) - {"name", "rows", "vertical"}
+    assert set(others) == set(TINY.as_dict()) - {"name", "rows"}
     for field, value in others.items():
         assert TINY.replace(**{field: value}).hash != TINY.hash, field
 

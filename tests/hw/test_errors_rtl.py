@@ -15,17 +15,33 @@ from hw.isa import (
     MAGIC,
     OPERATIONS,
     VERSION,
+    WIDE_CONSTANTS,
+    ConstantKind,
+    DotKind,
     ErrorCode,
     Instruction,
     LoadKind,
     Opcode,
     Program,
+    ReduceKind,
     StoreKind,
     violation,
 )
 from sim.rtl_engine import RtlEngine
 from tests.programs import ProgramMaker, overflow_program, random_program
-from tests.rtl import PLACES, TINY, EditedProgram, EnginePool, compare, differences, random_settings, store_program
+from tests.rtl import (
+    FASTER,
+    GRID,
+    PLACES,
+    TINY,
+    VERTICAL,
+    EditedProgram,
+    EnginePool,
+    compare,
+    differences,
+    random_settings,
+    store_program,
+)
 
 CONFIG = TINY["cells"]
 DEPTH = CONFIG.program_depth
@@ -38,6 +54,13 @@ ADD = Instruction(Opcode.ADD, a=0, a_width=4, b=4, b_width=6, d=10, d_width=1)
 MUL = Instruction(Opcode.MUL, a=0, a_width=4, b=4, b_width=3, d=7, d_width=7, a_signed=True, p=14)
 DOT = Instruction(Opcode.DOT, a=0, a_width=8, b=8, b_width=8)
 STORE = Instruction(Opcode.STORE, a=0, a_width=2)
+SUM = Instruction(Opcode.SUM, a=0, a_width=4, b=4, b_width=4, d=8, d_width=5)
+CMP = Instruction(Opcode.CMP, a=0, a_width=4, b=4, b_width=4, d=8, d_width=1)
+MULC = Instruction(Opcode.MULC, a_width=4, b=4, b_width=3, d=7, d_width=7, constant=5)
+NEG = Instruction(Opcode.NEG, a=0, a_width=4, d=4, d_width=4, p=8)
+NOT = Instruction(Opcode.NOT, a=0, a_width=4, d=0, d_width=4)
+AND = Instruction(Opcode.AND, a=0, a_width=4, b=4, b_width=4, d=4, d_width=4)
+REDUCE = Instruction(Opcode.REDUCE, a_width=4, d=0, d_width=6, constant=3, p=6)
 
 
 @dataclass(frozen=True)
@@ -51,17 +74,28 @@ class Case:
 
 CASES = {
     "opcode-zero": Case(ErrorCode.OPCODE, (Instruction(0), FILL, HALT)),
-    "opcode-reserved": Case(ErrorCode.OPCODE, (FILL, Instruction(Opcode.REDUCE), FILL, HALT), 1),
+    "opcode-reserved": Case(ErrorCode.OPCODE, (FILL, Instruction(Opcode.COMPARE), FILL, HALT), 1),
+    "opcode-of-the-lines": Case(ErrorCode.OPCODE, (FILL, Instruction(Opcode.VERTICAL_WRITE), FILL, HALT), 1),
     "opcode-unknown": Case(ErrorCode.OPCODE, (FILL, INIT, Instruction(0xFF), FILL, HALT), 2),
     "reserved-bits": Case(ErrorCode.RESERVED, (replace(ADD, reserved=16), HALT)),
     "owner": Case(ErrorCode.RESERVED, (FILL, replace(ADD, owner=5), HALT), 1),
     "kind-of-load": Case(ErrorCode.RESERVED, (Instruction(Opcode.LOAD, d=0, d_width=1, kind=5), HALT)),
     "kind-of-store": Case(ErrorCode.RESERVED, (replace(STORE, kind=2), HALT)),  # TAPS is for LOAD alone
+    "kind-of-comparison": Case(ErrorCode.RESERVED, (replace(CMP, kind=6), HALT)),
+    "kind-of-constant": Case(ErrorCode.RESERVED, (FILL, replace(MULC, kind=2), HALT), 1),
+    "kind-of-reduction": Case(ErrorCode.RESERVED, (replace(REDUCE, kind=3), HALT)),
+    "pairs-without-lines": Case(ErrorCode.RESERVED, (INIT, replace(REDUCE, kind=ReduceKind.PAIRS), HALT), 1),
+    "segments-without-lines": Case(ErrorCode.RESERVED, (replace(REDUCE, kind=ReduceKind.SEGMENTS), HALT)),
+    "no-search": Case(ErrorCode.RESERVED, (FILL, replace(DOT, kind=DotKind.SKIP), HALT), 1),
     "width-zero": Case(ErrorCode.WIDTH, (replace(FILL, d_width=0), HALT)),
     "width-beyond-the-limit": Case(ErrorCode.WIDTH, (replace(FILL, d_width=65), HALT)),
     "width-of-operand": Case(ErrorCode.WIDTH, (replace(DOT, a_width=33), HALT)),
     "width-of-carry": Case(ErrorCode.WIDTH, (replace(ADD, d_width=2), HALT)),
     "width-of-product": Case(ErrorCode.WIDTH, (FILL, replace(MUL, d_width=8), HALT), 1),
+    "width-of-sum": Case(ErrorCode.WIDTH, (replace(SUM, d_width=4), HALT)),
+    "width-of-flag": Case(ErrorCode.WIDTH, (FILL, replace(CMP, d_width=2), HALT), 1),
+    "width-of-reduction": Case(ErrorCode.WIDTH, (replace(REDUCE, d_width=5), HALT)),
+    "width-in-place": Case(ErrorCode.WIDTH, (replace(AND, d_width=3), HALT)),
     "width-wide-a": Case(ErrorCode.WIDTH, (replace(ADD, a_width=6, b_width=4), HALT)),
     "width-of-total": Case(
         ErrorCode.WIDTH, (Instruction(Opcode.STORE, kind=StoreKind.TOTAL, a_width=CONFIG.total_bits + 1), HALT)
@@ -71,6 +105,17 @@ CASES = {
     "column-of-d": Case(ErrorCode.COLUMN, (replace(FILL, d=CONFIG.columns - 1), HALT)),
     "column-of-predicate": Case(ErrorCode.COLUMN, (replace(ADD, predicated=True, p=CONFIG.columns), HALT)),
     "column-of-borrow": Case(ErrorCode.COLUMN, (replace(MUL, p=4095), HALT)),
+    "column-of-scratch": Case(ErrorCode.COLUMN, (replace(NEG, p=CONFIG.columns), HALT)),
+    "column-of-clamp": Case(ErrorCode.COLUMN, (Instruction(Opcode.CLAMP, b=30, b_width=3, constant=7), HALT)),
+    "overlap-of-scratch": Case(ErrorCode.OVERLAP, (replace(NEG, p=2), HALT)),
+    "overlap-of-abs-scratch": Case(ErrorCode.OVERLAP, (INIT, replace(NEG, opcode=Opcode.ABS, p=5), HALT), 1),
+    "overlap-of-reduction": Case(ErrorCode.OVERLAP, (replace(REDUCE, p=5), HALT)),
+    "overlap-of-sparse": Case(ErrorCode.OVERLAP, (replace(MULC, kind=ConstantKind.SPARSE, b_signed=True, p=9), HALT)),
+    "overlap-in-place-predicated": Case(ErrorCode.OVERLAP, (FILL, replace(NOT, predicated=True, p=9), HALT), 1),
+    "overlap-in-place-shifted": Case(ErrorCode.OVERLAP, (replace(NOT, d=1), HALT)),
+    "overlap-in-place-of-a": Case(ErrorCode.OVERLAP, (replace(AND, d=0), HALT)),
+    "overlap-in-place-of-copy": Case(ErrorCode.OVERLAP, (replace(NOT, opcode=Opcode.COPY), HALT)),
+    "overlap-of-sum": Case(ErrorCode.OVERLAP, (replace(SUM, d=7), HALT)),
     "overlap-of-operands": Case(ErrorCode.OVERLAP, (replace(ADD, a=2), HALT)),
     "overlap-of-carry": Case(ErrorCode.OVERLAP, (INIT, replace(ADD, d=9), HALT), 1),
     "overlap-of-predicate": Case(ErrorCode.OVERLAP, (replace(FILL, predicated=True, p=4), HALT)),
@@ -79,6 +124,11 @@ CASES = {
     "rows-negative": Case(ErrorCode.ROWS, (replace(STORE, kind=StoreKind.BLOCK, constant=-1), HALT)),
     "rows-of-move": Case(
         ErrorCode.ROWS, (FILL, Instruction(Opcode.MOVE, a=0, a_width=2, d=4, d_width=2, constant=-CONFIG.taps), HALT), 1
+    ),
+    "no-words": Case(ErrorCode.ROWS, (replace(REDUCE, constant=0, d_width=4), HALT)),
+    "fewer-than-no-words": Case(ErrorCode.ROWS, (replace(REDUCE, constant=-3, d_width=4), HALT)),
+    "more-words-than-taps": Case(
+        ErrorCode.ROWS, (FILL, replace(REDUCE, constant=CONFIG.taps + 1, d_width=7, p=7), HALT), 1
     ),
     "fill": Case(ErrorCode.FILL, (INIT, replace(DOT, a_width=11, b=11, b_width=10), FILL, HALT), 1),
     "loop-count-zero": Case(ErrorCode.LOOP, (replace(LOOP, constant=0), FILL, END, HALT)),
@@ -141,6 +191,37 @@ def test_errors(pool: EnginePool, simulator: str, array: str) -> None:
         compare(engine, Job(store_program(config)), golden)
 
 
+@pytest.mark.parametrize("config", [VERTICAL["cells"], FASTER["merged-2d"]], ids=lambda config: config.name)
+def test_errors_of_other_units(pool: EnginePool, config: TileConfig) -> None:
+    """Kinds that a tile has are taken, and what else is wrong with them is found."""
+    engine = pool.get(config, "icarus")
+    golden = known_state(engine, 4)
+    reduction = replace(REDUCE, d=1, p=0)
+    cases = {
+        "pairs": Case(ErrorCode.NONE, (replace(reduction, kind=ReduceKind.PAIRS), HALT)),
+        "segments": Case(ErrorCode.NONE, (replace(reduction, kind=ReduceKind.SEGMENTS, p=4000), HALT)),
+        "no-such-kind": Case(ErrorCode.RESERVED, (FILL, replace(reduction, kind=3), HALT), 1),
+        "too-many-words": Case(ErrorCode.ROWS, (replace(reduction, kind=2, constant=8, d_width=7), HALT)),
+        "searched": Case(
+            ErrorCode.NONE if config.zero_skip else ErrorCode.RESERVED, (replace(DOT, kind=DotKind.SKIP), HALT)
+        ),
+        "signed-and-searched": Case(
+            ErrorCode.RESERVED, (INIT, replace(DOT, kind=DotKind.SKIP, a_signed=True), HALT), 1
+        ),
+    }
+    for name, case in cases.items():
+        job = Job(Program(case.instructions, config.hash))
+        ours, expected = engine.run(job), golden.run(job)
+        assert (ours.error, ours.address) == (case.code, case.address), name
+        assert differences(ours, expected) == [], name
+        for address, op in enumerate(case.instructions):
+            found = violation(op, config)
+            assert (found[0] if found else ErrorCode.NONE) == (
+                case.code if address == case.address and case.code is not ErrorCode.NONE else ErrorCode.NONE
+            )
+        compare(engine, Job(store_program(config)), golden)
+
+
 @pytest.mark.parametrize("code", HEADERS, ids=lambda code: code.name)
 @pytest.mark.parametrize("simulator", ["icarus", "verilator"])
 def test_header_errors(pool: EnginePool, simulator: str, code: ErrorCode) -> None:
@@ -187,12 +268,12 @@ def random_illegal(rng: np.random.Generator, config: TileConfig) -> Instruction:
         field = str(rng.choice(sorted(FIELDS)))
         values = {field: int(rng.integers(1 << rng.integers(1, FIELDS[field] + 1)))}  # mostly small
         bad = replace(ProgramMaker(rng, config).random_instruction(opcode), **values)
-        if violation(bad, config) is not None and bad.opcode != Opcode.INIT:  # p is part of the constant of INIT
+        if violation(bad, config) is not None and bad.opcode not in WIDE_CONSTANTS:  # whose constant takes p
             return bad
 
 
-def test_random_illegal_instructions(pool: EnginePool) -> None:
-    config = TINY["4r2w"]
+@pytest.mark.parametrize("config", [TINY["4r2w"], GRID["3r1w"]], ids=lambda config: config.name)
+def test_random_illegal_instructions(pool: EnginePool, config: TileConfig) -> None:
     met = set()
 
     @random_settings(150)

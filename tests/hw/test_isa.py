@@ -13,6 +13,7 @@ from hw.isa import (
     FIELDS,
     INSTRUCTION_BITS,
     OPERATIONS,
+    WIDE_CONSTANTS,
     ErrorCode,
     Instruction,
     LoadKind,
@@ -21,7 +22,10 @@ from hw.isa import (
     Program,
     ProgramError,
     StoreKind,
+    clamp_bounds,
+    clamp_constant,
     fields_used,
+    reduce_levels,
     violation,
     with_owner,
 )
@@ -54,7 +58,7 @@ def widths_but(*names: str) -> Iterator[tuple[str, int]]:
 )
 def test_every_instruction_encodes_and_decodes_to_itself(values: dict[str, int], constant: int) -> None:
     op = make(constant=constant, **values)
-    if op.opcode == Opcode.INIT:
+    if op.opcode in WIDE_CONSTANTS:
         op = Instruction(**{**vars(op), "p": 0})
     assert Instruction.decode(op.encode()) == op
 
@@ -63,6 +67,23 @@ def test_every_instruction_encodes_and_decodes_to_itself(values: dict[str, int],
 def test_init_has_a_wide_constant(constant: int) -> None:
     op = Instruction(Opcode.INIT, constant=constant)
     assert Instruction.decode(op.encode()) == op
+
+
+@given(low=st.integers(-(1 << 23), (1 << 23) - 1), high=st.integers(-(1 << 23), (1 << 23) - 1))
+def test_clamp_has_two_bounds(low: int, high: int) -> None:
+    op = Instruction(Opcode.CLAMP, b_width=8, constant=clamp_constant(low, high))
+    assert clamp_bounds(Instruction.decode(op.encode()).constant) == (low, high)
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("low", 1 << 23, 0), ("high", 0, -(1 << 23) - 1)])
+def test_bounds_that_do_not_fit(name: str, low: int, high: int) -> None:
+    text = rf"^{name} bound of a CLAMP must be from -8388608 to 8388607, not {low or high}$"
+    with pytest.raises(ProgramError, match=text):
+        clamp_constant(low, high)
+
+
+def test_levels() -> None:
+    assert [reduce_levels(words) for words in (-1, 0, 1, 2, 3, 4, 5, 8, 9, 4096)] == [0, 0, 0, 1, 2, 2, 3, 3, 4, 12]
 
 
 def test_fields_stand_where_the_table_says() -> None:
@@ -105,11 +126,15 @@ def test_names_and_owners() -> None:
 KNOWN = ", ".join(opcode.name for opcode in OPERATIONS)
 VIOLATIONS = [
     (make(0), ErrorCode.OPCODE, f"opcode must be one of {KNOWN}, not 0x00"),
-    (make(Opcode.REDUCE), ErrorCode.OPCODE, f"opcode must be one of {KNOWN}, not REDUCE"),
+    (make(Opcode.VERTICAL_COMPARE), ErrorCode.OPCODE, f"opcode must be one of {KNOWN}, not VERTICAL_COMPARE"),
     (make(Opcode.SYNC, reserved=3), ErrorCode.RESERVED, "reserved must be 0, not 3"),
     (make(Opcode.SYNC, owner=5), ErrorCode.RESERVED, "owner must be from 0 to 4, not 5"),
     (make(Opcode.LOAD, kind=5), ErrorCode.RESERVED, "kind must be one of PLANES, BLOCK, TAPS, TOTAL, TAG, not 5"),
     (make(Opcode.STORE, kind=2), ErrorCode.RESERVED, "kind must be one of PLANES, BLOCK, TOTAL, TAG, not 2"),
+    (make(Opcode.DOT, kind=1), ErrorCode.RESERVED, "kind must be one of PLAIN, not 1"),
+    (make(Opcode.REDUCE, kind=2), ErrorCode.RESERVED, "kind must be one of SHIFT, not 2"),
+    (make(Opcode.CMP, kind=6), ErrorCode.RESERVED, "kind must be one of EQ, NE, LT, GE, LE, GT, not 6"),
+    (make(Opcode.MULC, kind=2), ErrorCode.RESERVED, "kind must be one of DENSE, SPARSE, not 2"),
     (make(Opcode.FILL), ErrorCode.WIDTH, "d_width must be from 1 to 64, not 0"),
     (make(Opcode.FILL, d_width=65), ErrorCode.WIDTH, "d_width must be from 1 to 64, not 65"),
     (make(Opcode.DOT, a_width=33, b_width=1), ErrorCode.WIDTH, "a_width must be from 1 to 32, not 33"),
@@ -121,12 +146,19 @@ VIOLATIONS = [
     (make(Opcode.DRAIN, d_width=33), ErrorCode.WIDTH, "d_width must be from 1 to 32, not 33"),
     (make(Opcode.RESTORE, a_width=33), ErrorCode.WIDTH, "a_width must be from 1 to 32, not 33"),
     (make(Opcode.COPY, a_width=3, d_width=4), ErrorCode.WIDTH, "d_width must be 3 (a), not 4"),
-    (make(Opcode.AND, a_width=3, b_width=4), ErrorCode.WIDTH, "b_width must be 3 (a), not 4"),
+    (make(Opcode.AND, a_width=3, b_width=4, d_width=3), ErrorCode.WIDTH, "b_width must be 3 (a), not 4"),
     (make(Opcode.XOR, a_width=3, b_width=3, d_width=2), ErrorCode.WIDTH, "d_width must be 3 (a), not 2"),
     (make(Opcode.ADD, a_width=3, b_width=3, d_width=2), ErrorCode.WIDTH, "d_width must be 1 (1), not 2"),
     (make(Opcode.ADD, a_width=4, b_width=3, d_width=1), ErrorCode.WIDTH, "a_width must be at most b_width (3), not 4"),
     (make(Opcode.MUL, a_width=3, b_width=4, d_width=6), ErrorCode.WIDTH, "d_width must be 7 (a+b), not 6"),
-    (make(Opcode.MAX, a_width=3, b_width=3, d_width=1), ErrorCode.WIDTH, "d_width must be 2 (2), not 1"),
+    (make(Opcode.MAX, a_width=3, b_width=3, d_width=2), ErrorCode.WIDTH, "d_width must be 1 (1), not 2"),
+    (make(Opcode.SUM, a_width=3, b_width=3, d_width=3), ErrorCode.WIDTH, "d_width must be 4 (b+1), not 3"),
+    (make(Opcode.SUM, a_width=3, b_width=64), ErrorCode.WIDTH, "b_width must be from 1 to 63, not 64"),
+    (make(Opcode.REDUCE, a_width=64, d_width=64, constant=1), ErrorCode.WIDTH, "a_width must be from 1 to 63, not 64"),
+    (
+        make(Opcode.REDUCE, a_width=5, d_width=6, constant=3), ErrorCode.WIDTH,
+        "d_width must be 7 (a+levels), not 6",
+    ),
     (make(Opcode.RELU, b=30, b_width=3), ErrorCode.COLUMN, "b must end below column 32, not at 30+3-1 = 32"),
     (make(Opcode.FILL, d_width=3, predicated=1, p=32), ErrorCode.COLUMN,
      "p must end below column 32, not at 32+1-1 = 32"),
@@ -141,6 +173,34 @@ VIOLATIONS = [
     (
         make(Opcode.MUL, a_width=2, b=2, b_width=2, d=4, d_width=4, p=7, a_signed=1), ErrorCode.OVERLAP,
         "d (columns 4..7) must not overlap p (columns 7..7)",
+    ),
+    (
+        make(Opcode.NOT, a_width=4, d_width=4, predicated=1, p=9), ErrorCode.OVERLAP,
+        "a (columns 0..3) must not overlap d (columns 0..3)",
+    ),
+    (
+        make(Opcode.AND, a_width=2, b=2, b_width=2, d_width=2), ErrorCode.OVERLAP,
+        "a (columns 0..1) must not overlap d (columns 0..1)",
+    ),
+    (
+        make(Opcode.NEG, a_width=2, d_width=2, p=1), ErrorCode.OVERLAP,
+        "a (columns 0..1) must not overlap p (columns 1..1)",
+    ),
+    (
+        make(Opcode.REDUCE, a_width=2, d_width=4, constant=3, p=3), ErrorCode.OVERLAP,
+        "d (columns 0..3) must not overlap p (columns 3..3)",
+    ),
+    (
+        make(Opcode.MULC, a_width=2, b_width=2, d=2, d_width=4, p=1, kind=1, b_signed=1), ErrorCode.OVERLAP,
+        "b (columns 0..1) must not overlap p (columns 1..1)",
+    ),
+    (
+        make(Opcode.REDUCE, a_width=2, d_width=2, p=4), ErrorCode.ROWS,
+        "constant (words to add) must be from 1 to 4, not 0",
+    ),
+    (
+        make(Opcode.REDUCE, a_width=2, d_width=5, constant=5, p=5), ErrorCode.ROWS,
+        "constant (words to add) must be from 1 to 4, not 5",
     ),
     (
         make(Opcode.DRAIN, d_width=3, constant=4), ErrorCode.ROWS,
@@ -174,7 +234,13 @@ def test_violations(op: Instruction, code: ErrorCode, text: str) -> None:
     [
         HALT,
         make(Opcode.MUL, a_width=2, b=2, b_width=2, d=4, d_width=4, p=7),  # p is not used
-        make(Opcode.AND, a_width=2, b=2, b_width=2, d=1, d_width=9),  # nor is d
+        make(Opcode.AND, a_width=2, b=2, b_width=2, d=2, d_width=2),  # in place
+        make(Opcode.NOT, a_width=2, d_width=2),
+        make(Opcode.ABS, a_width=2, d_width=2, p=2),
+        make(Opcode.MULC, a_width=2, b_width=2, d=2, d_width=4, p=1, b_signed=1),  # p is not used
+        make(Opcode.MULC, a_width=2, b_width=2, d=2, d_width=4, p=1, kind=1),
+        make(Opcode.REDUCE, a_width=2, d_width=2, constant=1, p=2),
+        make(Opcode.CLAMP, b=30, b_width=2, constant=clamp_constant(-5, 5)),
         make(Opcode.DOT, a_width=4, b=2, b_width=4),  # reads may overlap
         make(Opcode.DOT, a_width=10, b_width=10),
         make(Opcode.RELU, b=31, b_width=1),
@@ -238,14 +304,14 @@ def test_loops_unroll() -> None:
 def test_binary_programs() -> None:
     program = Program.build([make(Opcode.INIT, constant=-3), HALT], TINY)
     data = program.to_bytes()
-    assert data[:8] == b"BF\x01\x00\x02\x00\x00\x00"
+    assert data[:8] == b"BF\x02\x00\x02\x00\x00\x00"
     assert data[8:16] == TINY.hash.to_bytes(8, "little")
     assert data[16:] == program.instructions[0].encode().to_bytes(16, "little") + HALT.encode().to_bytes(16, "little")
     assert Program.from_bytes(data) == program
     for wrong, text in (
         (b"", "a binary program must begin with the letters BF and a 16-byte header"),
         (b"XY" + data[2:], "a binary program must begin with the letters BF and a 16-byte header"),
-        (data[:2] + b"\x02\x00" + data[4:], "program version must be 1, not 2"),
+        (data[:2] + b"\x01\x00" + data[4:], "program version must be 2, not 1"),
         (data[:-1], "a program of 2 instructions must have 48 bytes, not 47"),
     ):
         with pytest.raises(ProgramError, match=f"^{re.escape(text)}$"):

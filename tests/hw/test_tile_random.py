@@ -3,28 +3,53 @@
 ``BFIMNA_EXPLORE=500 pytest tests/hw/test_tile_random.py`` draws 500 other examples for each test.
 """
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 
 from golden.engine import Job
-from golden.laws import run_law
+from golden.laws import plane_size, run_law
 from golden.tile import GoldenTile
 from hw.config import ARRAYS, CONFIGS, TileConfig
-from hw.isa import Program
-from tests.programs import random_program
-from tests.rtl import EXPLORE, PLACES, TINY, EnginePool, compare, random_settings
+from hw.isa import OPERATIONS, Instruction, Opcode, Program
+from sim.rtl_engine import RtlEngine
+from sim.tools import SIMULATORS
+from tests.coverage import (
+    COVERAGE,
+    MOMENTARY,
+    WIDTH_CLASSES,
+    Bin,
+    Coverage,
+    is_signed,
+    reachable,
+    width_class,
+)
+from tests.programs import MAXIMUM_PLANES, ProgramMaker, random_planes, random_program
+from tests.rtl import EXPLORE, FASTER, GRID, PLACES, TINY, VERTICAL, EnginePool, compare, random_settings
 
 STALLS = (0.0, 0.1, 0.5)
 SEEDS = st.integers(0, 2**32 - 1)
-EXAMPLES = {("icarus", "cells"): 5, ("icarus", "4r2w"): 12, ("icarus", "3r1w"): 12}
+EXAMPLES = {"cells": 5, "4r2w": 8, "3r1w": 8}
 VERILATOR_EXAMPLES = 50
 
 
 def examples(simulator: str, array: str) -> int:
     """Icarus takes a third of a second for a random program on the array of cells, Verilator a few milliseconds."""
-    return EXAMPLES.get((simulator, array), VERILATOR_EXAMPLES)
+    return EXAMPLES[array] if simulator == "icarus" else VERILATOR_EXAMPLES
+
+
+TILES = [
+    *(pytest.param(simulator, config, id=f"{simulator}-{config.name}") for simulator in SIMULATORS
+      for config in TINY.values()),
+    *(pytest.param("verilator", config, id=f"verilator-{config.name}") for config in GRID.values()),
+    *(pytest.param("icarus", config, id=f"icarus-{config.name}") for config in (*VERTICAL.values(), *FASTER.values())),
+]  # fmt: skip
+"""Every simulator with every array, alone and with the units that a config may have besides."""
+tiles = pytest.mark.parametrize(("simulator", "config"), TILES)
 
 
 def job_of(config: TileConfig, seed: int, length: int = 12, *, load_everything: bool = True) -> Job:
@@ -33,12 +58,11 @@ def job_of(config: TileConfig, seed: int, length: int = 12, *, load_everything: 
 
 
 @pytest.mark.parametrize("stalls", STALLS)
-@pytest.mark.parametrize(("simulator", "array"), PLACES)
-def test_random_programs_equal_golden(pool: EnginePool, simulator: str, array: str, stalls: float) -> None:
-    config = TINY[array]
+@tiles
+def test_random_programs_equal_golden(pool: EnginePool, simulator: str, config: TileConfig, stalls: float) -> None:
     stalled = []
 
-    @random_settings(examples(simulator, array))
+    @random_settings(examples(simulator, config.array))
     @given(seed=SEEDS)
     def property_holds(seed: int) -> None:
         engine = pool.get(config, simulator, stalls, seed)
@@ -63,18 +87,16 @@ def test_state_persists_from_program_to_program(pool: EnginePool, simulator: str
     property_holds()
 
 
-@pytest.mark.parametrize(("simulator", "array"), PLACES)
-def test_reset_in_mid_instruction(pool: EnginePool, simulator: str, array: str) -> None:
-    config = TINY[array]
+@tiles
+def test_reset_in_mid_instruction(pool: EnginePool, simulator: str, config: TileConfig) -> None:
     moments = set()
 
-    @random_settings(max(examples(simulator, array) // 2, 3))
+    @random_settings(max(examples(simulator, config.array) // 2, 3))
     @given(seed=SEEDS, stalls=st.sampled_from(STALLS), moment=st.floats(0, 1, exclude_max=True))
     def property_holds(seed: int, stalls: float, moment: float) -> None:
         engine = pool.get(config, simulator, stalls, seed)
         broken_off = job_of(config, seed)
-        law = run_law(broken_off.program, config)
-        cycles = sum(value for name, value in law.items() if name.startswith("cycles."))
+        cycles = GoldenTile(config, seed).run(broken_off).cycles
         engine.reset_after = 1 + int(moment * (cycles - 1))
         moments.add(engine.reset_after)
         outcome = engine.run(broken_off)
@@ -160,6 +182,96 @@ def test_odd_sizes(config: TileConfig) -> None:
         property_holds()
     finally:
         pool.close()
+
+
+ENDLESS = (1 << 32) - 1
+COPIES = 16  # of an instruction in a loop, so that hardly a cycle belongs to anything else
+
+
+def endless_job(op: Instruction, config: TileConfig) -> Job:
+    """An instruction again and again, on a tile full of zeros."""
+    columns = range(0, config.columns, MAXIMUM_PLANES)
+    clears = [
+        Instruction(Opcode.FILL, d=first, d_width=min(MAXIMUM_PLANES, config.columns - first)) for first in columns
+    ]
+    loop = [Instruction(Opcode.LOOP, constant=ENDLESS), *[op] * COPIES, Instruction(Opcode.END)]
+    program = Program.build([*clears, Instruction(Opcode.INIT), *loop, Instruction(Opcode.HALT)], config)
+    loads = 1000 // op.d_width + 1 if op.opcode == Opcode.LOAD else 0
+    return Job(program, [np.zeros((op.d_width, plane_size(op, config)), np.uint8)] * loads)
+
+
+def interrupt(engine: RtlEngine, op: Instruction, rng: np.random.Generator) -> None:
+    """Reset the tile while it executes an instruction."""
+    config = engine.config
+    engine.reset_after = 2 * config.columns + 60 + int(rng.integers(300))
+    outcome = engine.run(endless_job(op, config))
+    engine.reset_after = 0
+    assert engine.last_message is not None
+    assert engine.last_message.was_reset
+    assert set(outcome.counters.values()) == {0}
+    COVERAGE.note(op, config, stalled=bool(engine.stall_probability), reset=True)
+
+
+def instruction_for(place: Bin, maker: ProgramMaker) -> Instruction:
+    """A random instruction that fills a bin."""
+    return maker.random_instruction(
+        Opcode[place.opcode],
+        WIDTH_CLASSES.get(place.width),
+        lambda op: (width_class(op), is_signed(op)) == (place.width, place.signed),
+    )
+
+
+@pytest.mark.parametrize("stalls", [0.0, 0.3])
+@pytest.mark.parametrize("array", ARRAYS)
+def test_every_reachable_bin(pool: EnginePool, array: str, stalls: float) -> None:
+    """Every instruction with every width class and sign runs, and is interrupted; the next program is fine."""
+    config, seed = GRID[array], 31
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    engine, golden = pool.get(config, "verilator", stalls, seed), GoldenTile(config, seed)
+    wanted = [place for place in reachable([array]) if place.stalled == bool(stalls)]
+    bodies = [place for place in rng.permutation(len(wanted)) if Opcode[wanted[place].opcode] not in MOMENTARY]
+    for first in range(0, len(bodies), 8):
+        maker = ProgramMaker(rng, config)
+        maker.load_everything()
+        for place in (wanted[index] for index in bodies[first : first + 8]):
+            op = instruction_for(place, maker)
+            if place.reset:
+                interrupt(engine, op, rng)
+            else:
+                maker.append_valid(op)
+        maker.open_loop()
+        maker.close_loops()
+        maker.store_everything()
+        program = Program.build(maker.instructions, config)
+        compare(engine, Job(program, random_planes(rng, program, config)), golden)
+    missing = [place for place in wanted if not COVERAGE.counts[place]]
+    assert not missing
+
+
+def test_coverage_is_merged_over_processes(tmp_path: Path) -> None:
+    first, second = Coverage(), Coverage()
+    add = Instruction(Opcode.ADD, a_width=5, b_width=9, a_signed=True)
+    first.note(add, TINY["cells"], stalled=True)
+    second.note(add, TINY["cells"], stalled=True)
+    first.save(tmp_path)
+    (tmp_path / "other").mkdir()
+    second.save(tmp_path / "other")
+    (tmp_path / "other" / f"{os.getpid()}.json").rename(tmp_path / "other.json")
+    merged = Coverage.merged(tmp_path)
+    place = Bin("ADD", "9-16", signed=True, array="cells", stalled=True, reset=False)
+    assert merged.counts == {place: 2}
+    assert place not in merged.missing()
+    assert set(merged.missing()) == set(reachable()) - {place}
+
+
+def test_reachable_bins_follow_the_rules() -> None:
+    bins = set(reachable())
+    assert {place.opcode for place in bins} == {opcode.name for opcode in OPERATIONS}
+    assert not any(place.width == "over 32" for place in bins if place.opcode in ("DOT", "MUL", "MULC"))
+    assert any(place.width == "over 32" for place in bins if place.opcode == "REDUCE")
+    assert not any(place.reset for place in bins if Opcode[place.opcode] in MOMENTARY)
+    assert not any(place.signed for place in bins if place.opcode == "COPY")
 
 
 def test_seeds_repeat_unless_told_otherwise() -> None:

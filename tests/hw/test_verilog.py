@@ -116,3 +116,11 @@ def lint(file: Path) -> Counter[str]:
     kinds = Counter(re.findall(r"^%(?:Warning|Error)-?(\w*):", process.stderr, re.MULTILINE))
     assert process.returncode == 0 or "" in kinds, process.stderr
     return kinds
+
+
+def test_what_a_config_does_not_have_leaves_nothing_behind(verilog: tuple[str, str]) -> None:
+    array, plain = verilog
+    full = tile_verilog(TINY[array].replace(vertical=True, passes="two_tags", zero_skip=True))
+    for trace in (r"^module .*\.vertical\b", r"\bpair\b", r"\bother\b", r"\bany_match = \|"):
+        assert not re.search(trace, plain, re.MULTILINE), trace
+        assert re.search(trace, full, re.MULTILINE), trace

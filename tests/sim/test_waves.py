@@ -78,7 +78,7 @@ def test_waves_of_an_instruction(simulator: str, tmp_path: Path) -> None:
     states = table((tmp_path / "a.states.txt").read_text())
     names = [states[state] for state in found["tile.sequencer.state_state"]]
     assert re.search(r"START DECODE SETUP STEP DECODE", " ".join(names))
-    assert [found["tile.sequencer.step_index"].count(index) for index in range(1, 8)] == [8] * 7  # steps of 8 bits
+    assert [found["tile.sequencer.step_index"].count(index) for index in range(1, 8)] == [4] * 7  # steps of 4 bits
     assert found["tile.counters.events_instructions"][-1] == 4
 
 
