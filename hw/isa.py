@@ -287,6 +287,8 @@ OPERATIONS: dict[Opcode, Operation] = {
 }  # fmt: skip
 """Operand rules of every opcode that this version executes."""
 
+_NAMES = {int(opcode): opcode.name for opcode in Opcode}
+
 SCRATCH_RULES: dict[str, str] = {
     "never": "p is not scratch",
     "always": "p is scratch",
@@ -411,7 +413,7 @@ class Instruction:
     @property
     def name(self) -> str:
         """Mnemonic, or the opcode in hexadecimal."""
-        return Opcode(self.opcode).name if self.opcode in tuple(Opcode) else f"0x{self.opcode:02x}"
+        return _NAMES.get(self.opcode) or f"0x{self.opcode:02x}"
 
 
 def violation(instruction: Instruction, config: TileConfig) -> tuple[ErrorCode, str] | None:
