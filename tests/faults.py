@@ -145,7 +145,7 @@ FAULTS: dict[str, Fault] = {
         "sequencer.lowest", replaced("place = 7'h03;", "place = 7'h04;"), "products_by_constants"
     ),
     # The tags.
-    "tags-not-removed": Fault("tags", replaced("= ~ match;", "= 32'hffffffff;"), "comparisons"),
+    "tags-not-removed": Fault("tags", replaced(r"= tag & \\\$\d+ ;", "= tag;"), "comparisons"),
     "tags-not-kept": Fault("tags", replaced(r"= tag \| match;", "= match;"), "logic"),
     "tags-shifted-by-a-row-too-few": Fault(
         "tags", replaced(r"\{ 7'h00, tag, 8'h00 \}", "{ 8'h00, tag, 7'h00 }"), "moves"
