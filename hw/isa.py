@@ -431,7 +431,9 @@ def violation(instruction: Instruction, config: TileConfig) -> tuple[ErrorCode, 
         return ErrorCode.RESERVED, f"owner must be from 0 to {max(Owner)}, not {op.owner}"
     kinds = legal_kinds(Opcode(op.opcode), config)
     if kinds and op.kind not in kinds:
-        return ErrorCode.RESERVED, f"kind must be one of {', '.join(k.name for k in kinds)}, not {op.kind}"
+        known = [kind.name for kind in rule.kinds or () if kind == op.kind]
+        received = f"{known[0]}, which config {config.name} does not have" if known else str(op.kind)
+        return ErrorCode.RESERVED, f"kind must be one of {', '.join(k.name for k in kinds)}, not {received}"
     if op.opcode == Opcode.DOT and op.kind == DotKind.SKIP and op.a_signed:
         return ErrorCode.RESERVED, "a must be unsigned for its leading zero planes to be skipped"
     return _width_violation(op, rule, config) or _column_violation(op, config) or _size_violation(op, config)

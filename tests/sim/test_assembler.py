@@ -161,9 +161,10 @@ MISTAKES = [
     ("CMPC ne b=4:4 d=8:2 constant=3", "line 1: CMPC: d_width must be 1 (1), not 2"),
     ("CMP less a=0:4 b=4:4 d=8", "line 1: CMP: kind must be one of eq, ne, lt, ge, le, gt, not 'less' "
      "(did you mean le?)"),
-    ("REDUCE segments d=0:8 words=2:7", "line 1: REDUCE: kind must be one of SHIFT, not 2"),
+    ("REDUCE segments d=0:8 words=2:7",
+     "line 1: REDUCE: kind must be one of SHIFT, not SEGMENTS, which config tiny does not have"),
     ("REDUCE shift d=0:8 words=2:8", "line 1: REDUCE: d_width must be 9 (a+levels), not 8"),
-    ("DOT skip a=0:4 b=4:4", "line 1: DOT: kind must be one of PLAIN, not 1"),
+    ("DOT skip a=0:4 b=4:4", "line 1: DOT: kind must be one of PLAIN, not SKIP, which config tiny does not have"),
     ("ADDC sparce b=0:4 d=8 constant=3", "line 1: ADDC: kind must be one of dense, sparse, not 'sparce' "
      "(did you mean sparse?)"),
     ("SYNC owner=me", "line 1: SYNC: owner must be one of load, compute, reduce, requantize, store, not 'me'"),
