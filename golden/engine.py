@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw.config import TileConfig
+from hw.counter_map import total_cycles
 from hw.isa import ErrorCode, Program
 
 __all__ = ["Bits", "Engine", "Job", "Outcome", "TileError"]
@@ -59,7 +60,7 @@ class Outcome:
     @property
     def cycles(self) -> int:
         """All cycles of the run, stalls included."""
-        return sum(value for name, value in self.counters.items() if name.startswith("cycles."))
+        return total_cycles(self.counters)
 
 
 class Engine(Protocol):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from golden.cells import Cells
 from golden.engine import Bits, Job, Outcome
 from golden.instructions import INSTRUCTIONS
-from golden.laws import Timeline, plane_size, searches
+from golden.laws import Timeline, plane_size, run_law, searches
 from golden.planes import from_numbers, pack, read_bits, to_numbers, unpack, write_bits
 from golden.schedules import SCHEDULES, Machine
 from golden.sequencer import Sequencer
@@ -23,7 +23,7 @@ from hw.config import TileConfig
 from hw.counter_map import COUNTERS
 from hw.isa import ErrorCode, Instruction, LoadKind, Opcode
 
-__all__ = ["GoldenTile"]
+__all__ = ["GoldenTile", "job_law"]
 
 
 class GoldenTile:
@@ -189,6 +189,19 @@ class GoldenTile:
         self.totals = _wrapped(total, config.total_bits)
         beyond_word = ((before ^ total) & (fill ^ total)) < 0
         return bool(np.any((self.totals != total) | beyond_word))
+
+
+def job_law(job: Job, config: TileConfig, seed: int = 0) -> dict[str, int]:
+    """The counters of a job by the laws, as :func:`golden.laws.run_law`, whatever its data.
+
+    Where DOTs of kind SKIP are in the program, a golden tile tells how many planes each of them skips; ``seed`` is that
+    of its random cells, which matter only to a program that searches columns which it never wrote.
+    """
+    if not any(searches(op) for op in job.program.instructions):
+        return run_law(job.program, config)
+    tile = GoldenTile(config, seed)
+    tile.run(job)
+    return run_law(job.program, config, skipped=tile.skipped_planes)
 
 
 def _weights(width: int, signed: bool) -> NDArray[np.float64]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["COUNTERS", "COUNTER_BITS", "Counter", "counter_index"]
+__all__ = ["COUNTERS", "COUNTER_BITS", "Counter", "counter_index", "total_cycles"]
 
 COUNTER_BITS = 64  # at 1 GHz they last for centuries, so none can wrap
 
@@ -37,6 +38,11 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("identity.config", "hash", "the config hash of the hardware"),
 )
 """Partition of time (``cycles.*`` add up to the cycles of the run), schedule events, activity events, identity."""
+
+
+def total_cycles(counters: Mapping[str, int]) -> int:
+    """Cycles of a run by its counters: the sum of their ``cycles.*``, stalls included where they are counted."""
+    return sum(value for name, value in counters.items() if name.startswith("cycles."))
 
 
 def counter_index(name: str) -> int:

@@ -20,6 +20,7 @@ from hw.isa import (
     Owner,
     ReduceKind,
     Role,
+    Scratch,
     legal_kinds,
 )  # fmt: skip
 from hw.layouts import INSTRUCTION
@@ -128,14 +129,14 @@ class Decoder(Component):
         return [*ranges, (predicate | self._scratch(), op.p, op.p + 1)]
 
     def _scratch(self) -> Value:
-        """Whether column p is written, by :data:`hw.isa.SCRATCH_RULES`."""
+        """Whether column p is written."""
         op = self.instruction
-        conditions: dict[str, Value] = {
-            "never": Const(0),
-            "always": Const(1),
-            "a_signed": op.a_signed,
-            "sparse and b_signed": (op.kind == ConstantKind.SPARSE) & op.b_signed,
-            "shift": op.kind == ReduceKind.SHIFT,
+        conditions: dict[Scratch, Value] = {
+            Scratch.NEVER: Const(0),
+            Scratch.ALWAYS: Const(1),
+            Scratch.SIGNED_A: op.a_signed,
+            Scratch.SPARSE_SIGNED_B: (op.kind == ConstantKind.SPARSE) & op.b_signed,
+            Scratch.SHIFT: op.kind == ReduceKind.SHIFT,
         }
         return self._either(*(self._is(opcode) & conditions[rule.scratch] for opcode, rule in OPERATIONS.items()))
 

@@ -16,7 +16,7 @@ from hw.config import TileConfig
 
 __all__ = [
     "CLAMP_BITS", "CONSTANT_BITS", "FIELDS", "INSTRUCTION_BITS", "MAGIC", "MAXIMUM_OPERAND", "MAXIMUM_RESULT",
-    "OPERATIONS", "SCRATCH_RULES", "TOTAL_KINDS", "VERSION", "CompareKind", "ConstantKind", "DotKind", "ErrorCode",
+    "OPERATIONS", "TOTAL_KINDS", "VERSION", "CompareKind", "ConstantKind", "DotKind", "ErrorCode",
     "Instruction", "LoadKind", "Opcode", "Operation", "Owner", "Program", "ProgramError", "ReduceKind", "Role",
     "StoreKind", "clamp_bounds", "clamp_constant", "fields_used", "legal_kinds", "reduce_levels", "violation",
 ]  # fmt: skip
@@ -172,6 +172,16 @@ class Role(Enum):
     WRITE = 2
 
 
+class Scratch(Enum):
+    """When an operation writes column p."""
+
+    NEVER = 0
+    ALWAYS = 1
+    SIGNED_A = 2  # when a_signed
+    SPARSE_SIGNED_B = 3  # when kind is SPARSE and b_signed
+    SHIFT = 4  # when kind is SHIFT
+
+
 FIELDS: dict[str, int] = {
     "opcode": 8, "owner": 3, "kind": 4, "a_signed": 1, "b_signed": 1, "predicated": 1,
     "a": 12, "a_width": 7, "b": 12, "b_width": 7, "d": 12, "d_width": 7,
@@ -199,7 +209,7 @@ class Operation:
     narrow_a : a may be narrower than b (it is extended), never wider.
     free_a : a_width is the width of something that is no column field: of a constant, of the words of a REDUCE.
     predicate : the ``predicated`` flag is legal: only rows whose column p is 1 take part.
-    scratch : when p is a scratch column, written: see :data:`SCRATCH_RULES`.
+    scratch : when p is a scratch column, which is written.
     in_place : the field that d may coincide with (same first column and width), unless ``predicated``.
     kinds : legal values of ``kind`` (None: ignored); some of them need a config that has them.
     """
@@ -215,7 +225,7 @@ class Operation:
     narrow_a: bool = False
     free_a: bool = False
     predicate: bool = False
-    scratch: str = "never"
+    scratch: Scratch = Scratch.NEVER
     in_place: str = ""
     kinds: type[IntEnum] | None = None
 
@@ -263,11 +273,11 @@ OPERATIONS: dict[Opcode, Operation] = {
     ),
     Opcode.MUL: Operation(
         Owner.COMPUTE, a=_READ, b=_READ, d=_WRITE, a_limit=MAXIMUM_OPERAND, b_limit=MAXIMUM_OPERAND,
-        widths=(("d", "a+b"),), scratch="a_signed",
+        widths=(("d", "a+b"),), scratch=Scratch.SIGNED_A,
     ),
     Opcode.MULC: Operation(
         Owner.COMPUTE, b=_READ, d=_WRITE, a_limit=MAXIMUM_OPERAND, b_limit=MAXIMUM_OPERAND,
-        widths=(("d", "a+b"),), free_a=True, scratch="sparse and b_signed", kinds=ConstantKind,
+        widths=(("d", "a+b"),), free_a=True, scratch=Scratch.SPARSE_SIGNED_B, kinds=ConstantKind,
     ),
     Opcode.MAX: Operation(Owner.COMPUTE, a=_READ, b=_WRITE, d=_WRITE, widths=_FLAG, narrow_a=True),
     Opcode.MIN: Operation(Owner.COMPUTE, a=_READ, b=_WRITE, d=_WRITE, widths=_FLAG, narrow_a=True),
@@ -275,28 +285,19 @@ OPERATIONS: dict[Opcode, Operation] = {
     Opcode.MINC: Operation(Owner.COMPUTE, b=_WRITE),
     Opcode.CLAMP: Operation(Owner.COMPUTE, b=_WRITE),
     Opcode.RELU: Operation(Owner.COMPUTE, b=_WRITE),
-    Opcode.NEG: Operation(Owner.COMPUTE, a=_READ, d=_WRITE, widths=_SAME_D, scratch="always", in_place="a"),
-    Opcode.ABS: Operation(Owner.COMPUTE, a=_READ, d=_WRITE, widths=_SAME_D, scratch="always", in_place="a"),
+    Opcode.NEG: Operation(Owner.COMPUTE, a=_READ, d=_WRITE, widths=_SAME_D, scratch=Scratch.ALWAYS, in_place="a"),
+    Opcode.ABS: Operation(Owner.COMPUTE, a=_READ, d=_WRITE, widths=_SAME_D, scratch=Scratch.ALWAYS, in_place="a"),
     Opcode.CMP: Operation(Owner.COMPUTE, a=_READ, b=_READ, d=_WRITE, widths=_FLAG, narrow_a=True, kinds=CompareKind),
     Opcode.CMPC: Operation(Owner.COMPUTE, b=_READ, d=_WRITE, widths=_FLAG, kinds=CompareKind),
     Opcode.MOVE: Operation(Owner.COMPUTE, a=_READ, d=_WRITE, widths=_SAME_D),
     Opcode.REDUCE: Operation(
-        Owner.REDUCE, d=_WRITE, a_limit=MAXIMUM_RESULT - 1, widths=(("d", "a+levels"),), free_a=True, scratch="shift",
-        kinds=ReduceKind,
+        Owner.REDUCE, d=_WRITE, a_limit=MAXIMUM_RESULT - 1, widths=(("d", "a+levels"),), free_a=True,
+        scratch=Scratch.SHIFT, kinds=ReduceKind,
     ),
 }  # fmt: skip
 """Operand rules of every opcode that this version executes."""
 
 _NAMES = {int(opcode): opcode.name for opcode in Opcode}
-
-SCRATCH_RULES: dict[str, str] = {
-    "never": "p is not scratch",
-    "always": "p is scratch",
-    "a_signed": "p is scratch when a_signed",
-    "sparse and b_signed": "p is scratch when kind is SPARSE and b_signed",
-    "shift": "p is scratch when kind is SHIFT",
-}
-"""When an operation writes column p."""
 
 TOTAL_KINDS = (LoadKind.TOTAL, LoadKind.TAG)  # kinds whose planes are not columns
 
@@ -470,13 +471,13 @@ def moves_off_column(op: Instruction) -> bool:
 
 
 def scratches(op: Instruction) -> bool:
-    """Whether column p is scratch, by :data:`SCRATCH_RULES`."""
+    """Whether column p is scratch."""
     return {
-        "never": False,
-        "always": True,
-        "a_signed": op.a_signed,
-        "sparse and b_signed": op.kind == ConstantKind.SPARSE and op.b_signed,
-        "shift": op.kind == ReduceKind.SHIFT,
+        Scratch.NEVER: False,
+        Scratch.ALWAYS: True,
+        Scratch.SIGNED_A: op.a_signed,
+        Scratch.SPARSE_SIGNED_B: op.kind == ConstantKind.SPARSE and op.b_signed,
+        Scratch.SHIFT: op.kind == ReduceKind.SHIFT,
     }[OPERATIONS[Opcode(op.opcode)].scratch]
 
 

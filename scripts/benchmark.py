@@ -29,6 +29,7 @@ from golden import operators
 from golden.engine import Engine
 from golden.graph import Graph, Integers, Reorder
 from hw.config import TileConfig, load_config
+from hw.counter_map import total_cycles
 from hw.verilog import TOP
 from sim.cache import cache_folder
 from sim.cli import is_user_error
@@ -197,8 +198,7 @@ def run_layers(graph: Graph, maps: dict[str, Integers], engine: Engine, names: S
 
 
 def speed(what: str, config: TileConfig, seconds: float, counters: dict[str, int], macs: int) -> Speed:
-    cycles = sum(value for name, value in counters.items() if name.startswith("cycles."))
-    return Speed(what, config.name, seconds, cycles, counters["events.compares"] * config.rows, macs)
+    return Speed(what, config.name, seconds, total_cycles(counters), counters["events.compares"] * config.rows, macs)
 
 
 def rows(engine: str, speeds: dict[str, Speed], single: str) -> list[Speed]:

@@ -37,6 +37,7 @@ from hw.isa import (
     Program,
     ProgramError,
     Role,
+    Scratch,
     clamp_bounds,
     clamp_constant,
     reduce_levels,
@@ -203,7 +204,7 @@ def _keys(opcode: Opcode) -> list[str]:
     keys += _BOUNDS if opcode == Opcode.CLAMP else []
     keys += ["signed"] if opcode in _SIGNED else []
     keys += ["where"] if rule.predicate else []
-    keys += ["p"] if rule.scratch != "never" else []
+    keys += ["p"] if rule.scratch is not Scratch.NEVER else []
     return [*keys, "owner"]
 
 
@@ -292,7 +293,7 @@ def _text(instruction: Instruction) -> str:
     words += [f"signed={signed}"] if signed else []
     if rule.predicate and left.pop("predicated"):
         words.append(f"where={left.pop('p')}")
-    if rule.scratch != "never" and left["p"]:
+    if rule.scratch is not Scratch.NEVER and left["p"]:
         words.append(f"p={left.pop('p')}")
     words += [f"raw.{name}={value}" for name, value in left.items() if value]
     if instruction.owner != rule.owner:

@@ -22,6 +22,7 @@ from golden.graph import Graph, Integers, Layer, Reorder
 from golden.laws import LawEngine
 from golden.rescale import NoExactRescaleError
 from hw.config import MAXIMUM_COLUMNS, TileConfig
+from hw.counter_map import total_cycles
 from hw.isa import ErrorCode
 from sim.errors import UserError
 from sim.mapping import LayerPlan, LayerShape, MappingError, layer_shape, plan_layer
@@ -61,12 +62,12 @@ class LayerResult:
     @property
     def cycles(self) -> int:
         """All cycles of the layer, stalls included."""
-        return _cycles(self.counters)
+        return total_cycles(self.counters)
 
     @property
     def law_cycles(self) -> int:
         """Cycles of the layer by the laws, without stalls."""
-        return _cycles(self.law)
+        return total_cycles(self.law)
 
 
 @dataclass
@@ -407,10 +408,6 @@ def add_counters(total: dict[str, int], counters: dict[str, int]) -> None:
     """Add counters; an identity is not a sum."""
     for name, value in counters.items():
         total[name] = value if name.startswith("identity.") else total.get(name, 0) + value
-
-
-def _cycles(counters: dict[str, int]) -> int:
-    return sum(value for name, value in counters.items() if name.startswith("cycles."))
 
 
 def _check_input(values: NDArray[np.integer[Any]], shape: tuple[int, ...], bits: int, name: str) -> None:

@@ -17,6 +17,7 @@ from golden.engine import Engine, Job
 from golden.laws import LAWS, TERMS, body_cycles, events, plane_size, port_steps, run_law
 from golden.schedules import STEPS
 from hw.config import PASSES, TileConfig
+from hw.counter_map import total_cycles
 from hw.isa import ConstantKind, DotKind, Instruction, Opcode, Owner, Program, ReduceKind, reduce_levels
 from hw.passes import Step, tables
 from sim.assembler import assemble
@@ -318,7 +319,7 @@ def _port(measured: Measurements) -> Iterator[str]:
 def _functions(measured: Measurements) -> Iterator[str]:
     for function in FUNCTIONS:
         found, theirs = measured[function.name], _number(function.formula, M=8)
-        law = sum(v for k, v in run_law(assemble(function.text, _TILE), _TILE).items() if k.startswith("cycles."))
+        law = total_cycles(run_law(assemble(function.text, _TILE), _TILE))
         why = f"{_relation(law, theirs)}: {function.why}"
         program = "; ".join(function.text.splitlines())
         agrees = _yes(found.agrees and found.cycles == law)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.errors import UserError, one_line
 from sim.files import STANDARD_OUTPUT, check_output, write_output
-from sim.options import ENGINES, add_common
+from sim.options import ENGINES, MODES, add_common
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,6 +64,7 @@ def collect() -> dict[str, Any]:
         "python": platform.python_version(),
         "configs": [{**config.as_dict(), "hash": config.hash_text} for config in CONFIGS.values()],
         "models": [{"name": name, "file": str(data_file(file))} for name, file in MODELS.items()],
+        "modes": list(MODES),
         "precisions": "1 to 16 bits for each layer, the model's own by default",
         "counters": [dataclasses.asdict(counter) for counter in COUNTERS],
         "engines": list(ENGINES),
@@ -132,15 +133,18 @@ def _print(found: dict[str, Any]) -> None:
     table.add_column("config", no_wrap=True)
     for heading in ("rows", "taps", "outputs", "columns", "plane bits"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("array", no_wrap=True)
+    for heading in ("array", "2D"):
+        table.add_column(heading, no_wrap=True)
     table.add_column("hash", no_wrap=True)
     for config in found["configs"]:
         sizes = (config[name] for name in ("rows", "taps", "outputs", "columns", "plane_bits"))
-        table.add_row(config["name"], *(f"{size:,}" for size in sizes), config["array"], config["hash"])
+        plane = "yes" if config["vertical"] else "no"
+        table.add_row(config["name"], *(f"{size:,}" for size in sizes), config["array"], plane, config["hash"])
     console.print(table)
     for model in found["models"]:
         console.print(f"model           {model['name']}", soft_wrap=True)
     console.print(f"engines         {', '.join(found['engines'])}", soft_wrap=True)
+    console.print(f"modes           {', '.join(found['modes'])}", soft_wrap=True)
     console.print(f"precisions      {found['precisions']}", soft_wrap=True)
     for tool in found["tools"]:
         told = tool["problem"] or f"{tool['version']} at {tool['path']}"

@@ -26,6 +26,7 @@ import numpy as np
 from golden.graph import Conv, Integers
 from golden.laws import run_law
 from hw.config import TileConfig
+from hw.counter_map import total_cycles
 from hw.isa import LoadKind, Owner
 from sim.mapping.bits import Alphabet, Symbols, flat_map
 from sim.mapping.builder import Builder, JobPlan, Source, equal_parts, row_pieces
@@ -240,8 +241,7 @@ class _Layer:
             group = self._groups[order.shared][0]
             builder = Builder(self.config)
             self._emit(builder, group, order, self.blocks[0])
-            law = run_law(builder.finish(None).instructions, self.config)
-            return sum(law[name] for name in law if name.startswith("cycles.")) / len(group.channels)
+            return total_cycles(run_law(builder.finish(None).instructions, self.config)) / len(group.channels)
 
         orders = [
             _Order(sweeps, shared)

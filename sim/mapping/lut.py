@@ -17,6 +17,7 @@ import numpy as np
 from golden.graph import Conv, Integers
 from golden.laws import run_law
 from hw.config import TileConfig
+from hw.counter_map import total_cycles
 from hw.isa import LoadKind, Opcode, Owner
 from sim.mapping.bits import Alphabet, Symbols, flat_map, pack_taps, to_bits
 from sim.mapping.builder import Builder, JobPlan, Source, row_pieces
@@ -30,8 +31,8 @@ from sim.mapping.shapes import ConvShape
 __all__ = ["BroadcastTile", "LutFeeder", "ResidentTile", "lut_jobs", "lut_layout"]
 
 _BIAS = ("bias",)
-_FEW_PASSES = 64
-_JUDGED = 24
+_FEW_PASSES = 64  # of a layer; their programs are made in a moment
+_JUDGED = 24  # layouts, the best by the estimate
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,11 @@ def lut_layout(shape: ConvShape, config: TileConfig) -> LutLayout:
     _, passes, _ = layouts[0].counts
     if passes > _FEW_PASSES:
         return layouts[0]
-    return min(layouts[:_JUDGED], key=lambda layout: sum(_job_law(job) for job in lut_jobs(layout, None)))
 
+    def cycles(layout: LutLayout) -> int:
+        return sum(total_cycles(run_law(job.program, config)) for job in lut_jobs(layout, None))
 
-def _job_law(job: JobPlan) -> int:
-    counters = run_law(job.program, job.config)
-    return sum(value for name, value in counters.items() if name.startswith("cycles."))
+    return min(layouts[:_JUDGED], key=cycles)
 
 
 def lut_jobs(plan: LutLayout, layer: Conv | None) -> tuple[JobPlan, ...]:

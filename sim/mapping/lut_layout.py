@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from golden.laws import body_cycles, run_law
 from hw.config import TileConfig
+from hw.counter_map import total_cycles
 from hw.isa import Instruction, Opcode, reduce_levels
 from sim.mapping.builder import Builder, equal_parts
 from sim.mapping.errors import MappingError
@@ -142,10 +143,9 @@ def _job_cycles(shape: ConvShape, config: TileConfig, *, spread: bool) -> int:
     place = layout(shape.requantize, config, shape.name)
     value = emit_requantize(builder, shape.requantize, place, config.taps, spread=spread, rescale=None)
     builder.store_rows(value, shape.requantize.bits, config.taps)
-    counters = run_law(builder.finish(None).program, config)
     bias = 3 + bits * config.beats(config.taps if spread else config.rows)
     bias += body_cycles(Instruction(Opcode.ADD, a_width=bits, b_width=bits, d_width=1), config)
-    return bias + sum(value for name, value in counters.items() if name.startswith("cycles."))
+    return bias + total_cycles(run_law(builder.finish(None).program, config))
 
 
 def _check(shape: ConvShape, config: TileConfig, cuts: list[Tiling]) -> None:

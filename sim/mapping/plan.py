@@ -15,6 +15,7 @@ import numpy as np
 from golden.graph import AveragePool, Conv, Elementwise, Layer, MaxPool, Reorder
 from golden.laws import run_law
 from hw.config import TileConfig
+from hw.counter_map import total_cycles
 from hw.isa import Opcode, Owner
 from sim.mapping.bits import PLAIN, Alphabet, Symbols, to_bits
 from sim.mapping.builder import JobPlan
@@ -66,7 +67,7 @@ class LayerPlan:
     @property
     def law_cycles(self) -> int:
         """Cycles of all jobs by the laws."""
-        return sum(value for name, value in self.law.items() if name.startswith("cycles."))
+        return total_cycles(self.law)
 
     @property
     def fills(self) -> int:

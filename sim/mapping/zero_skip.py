@@ -13,7 +13,8 @@ __all__ = ["with_zero_skip"]
 def with_zero_skip(job: JobPlan) -> JobPlan:
     """The same job for a tile with ``zero_skip``: every DOT with an unsigned operand searches it.
 
-    Results are the same.  Cycles depend on the data; a DOT whose operand has no zero plane takes one cycle more.
+    Results are the same.  Cycles depend on the data; a DOT whose operand has no zero plane takes one cycle more.  Where
+    the other operand has 1 bit a search can save nothing, and there is none.
     """
     return dataclasses.replace(job, instructions=tuple(_searching(op) for op in job.instructions))
 
@@ -25,4 +26,4 @@ def _searching(op: Instruction) -> Instruction:
         op = dataclasses.replace(
             op, a=op.b, a_width=op.b_width, a_signed=False, b=op.a, b_width=op.a_width, b_signed=True
         )
-    return dataclasses.replace(op, kind=DotKind.SKIP)
+    return op if op.b_width == 1 else dataclasses.replace(op, kind=DotKind.SKIP)

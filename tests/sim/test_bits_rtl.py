@@ -28,9 +28,6 @@ PICTURES = sorted(data_file("cifar10").glob("*.png"))
 CAT = data_file("cifar10/cifar10_00_3.png")
 MIXED = {"conv1": {"activation": 6}, "conv3": 4, "conv5": {"weight": 3}, "conv8": 11, "fc1": {"weight": 2}}
 
-ON_CAP = pytest.mark.xdist_group("resnet8-cap")
-"""One worker builds the big tile."""
-
 
 @pytest.fixture(scope="module")
 def graph() -> Graph:
@@ -71,7 +68,6 @@ def report(tmp_path: Path, *options: str) -> dict[str, Any]:
     return content
 
 
-@ON_CAP
 def test_8_bits_equal_no_flag_on_the_same_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys: list[str] = []
     usual = sim.rtl_engine.build
@@ -94,7 +90,6 @@ def test_8_bits_equal_no_flag_on_the_same_build(tmp_path: Path, monkeypatch: pyt
     assert len(set(keys)) == 1, "all widths run on one build"
 
 
-@ON_CAP
 @pytest.mark.parametrize("bits", [1, 4, 5, 6, 7, pytest.param(16, marks=pytest.mark.slow)])
 def test_every_width_is_exact_on_the_hardware(graph: Graph, engine: RtlEngine, bits: int) -> None:
     narrow = widths.apply(graph, bits)
@@ -102,7 +97,6 @@ def test_every_width_is_exact_on_the_hardware(graph: Graph, engine: RtlEngine, b
     assert_exact(narrow, run_graph(narrow, [values], engine), values)
 
 
-@ON_CAP
 def test_widths_by_layer_are_exact_on_the_hardware(graph: Graph, engine: RtlEngine, tmp_path: Path) -> None:
     table = tmp_path / "widths.json"
     table.write_text(json.dumps(MIXED), encoding="utf-8")
@@ -114,7 +108,6 @@ def test_widths_by_layer_are_exact_on_the_hardware(graph: Graph, engine: RtlEngi
     assert_exact(mixed, result, values)
 
 
-@ON_CAP
 def test_dot_cycles_at_4_bits_are_a_quarter_of_those_at_8(graph: Graph, engine: RtlEngine) -> None:
     results: dict[int, NetworkResult] = {}
     for bits in (8, 4):

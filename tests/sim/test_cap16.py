@@ -55,7 +55,6 @@ def engine(request: pytest.FixtureRequest) -> Iterator[RtlEngine]:
         yield engine
 
 
-@pytest.mark.xdist_group("cap16")
 @pytest.mark.parametrize(("a_width", "b_width", "signed"), WIDTHS)
 def test_dot_products(engine: RtlEngine, a_width: int, b_width: int, signed: bool) -> None:
     rng = np.random.default_rng([a_width, b_width])
@@ -78,7 +77,6 @@ def test_dot_products(engine: RtlEngine, a_width: int, b_width: int, signed: boo
     assert outcome.counters["cycles.compute"] - a_width * b_width == 3
 
 
-@pytest.mark.xdist_group("cap16")
 def test_verilog_has_the_ports_of_a_whole_plane() -> None:
     text = cached_tile_verilog(CAP16)
     assert f"module {TOP}(" in text

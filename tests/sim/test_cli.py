@@ -315,6 +315,20 @@ def test_execute(source: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
     assert f"{found['cycles']:,}" in capfd.readouterr().out
 
 
+@pytest.mark.parametrize("engine", ["golden", "icarus", "model"])
+def test_execute_what_depends_on_data(engine: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    config, text = tmp_path / "searching.json", tmp_path / "a.s"
+    config.write_text(json.dumps(CONFIGS["tiny"].replace(array="4r2w", zero_skip=True).as_dict()))
+    text.write_text(
+        "FILL d=0:8 constant=5\nFILL d=8:8 constant=3\nINIT 0\nDOT skip a=0:8 b=8:8\nDOT skip a=0:4 b=8:8\nHALT\n"
+    )
+    options = ["--engine", "rtl", "--sim", engine] if engine == "icarus" else ["--engine", engine]
+    assert cli.main(["exec", str(text), "--config", str(config), *options]) == 0
+    skipped = ["0", "0"] if engine == "model" else ["6", "6"]
+    lines = capfd.readouterr().out.splitlines()
+    assert [line.split()[1:] for line in lines if line.startswith("events.skipped_planes")] == [skipped]
+
+
 def test_execute_for_another_config(source: Path, refuses: Refuses) -> None:
     assert cli.main(["asm", str(source)]) == 0
     small, tiny = CONFIGS["small"].hash_text, CONFIGS["tiny"].hash_text

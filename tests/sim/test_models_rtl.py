@@ -92,13 +92,11 @@ def check(seed: int, engine: RtlEngine) -> NetworkResult:
     return result
 
 
-@pytest.mark.xdist_group("models-verilator")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_verilator_equals_the_reference_kernels(verilator: RtlEngine, seed: int) -> None:
     check(seed, verilator)
 
 
-@pytest.mark.xdist_group("models-verilator")
 def test_chosen_models_have_every_kind_of_layer(verilator: RtlEngine) -> None:
     graphs = [given(seed)[0] for seed in CHOSEN]
     assert len(graphs) == 10
@@ -111,7 +109,6 @@ def test_chosen_models_have_every_kind_of_layer(verilator: RtlEngine) -> None:
         assert_laws(result.layers, laws_of_another_process(graph, SMALL))
 
 
-@pytest.mark.xdist_group("models-icarus")
 @pytest.mark.parametrize("seed", QUICK)
 def test_icarus_equals_the_reference_kernels(icarus: RtlEngine, seed: int) -> None:
     check(seed, icarus)
@@ -133,7 +130,6 @@ def same_maps_own_laws(config: TileConfig, simulator: str, seeds: tuple[int, ...
             assert_laws(result.layers, laws_of_another_process(graph, config))
 
 
-@pytest.mark.xdist_group("models-icarus")
 @pytest.mark.parametrize("array", ["cells", "3r1w"])
 def test_other_arrays_on_icarus(array: str) -> None:
     same_maps_own_laws(BY_ARRAY[array], "icarus", TINY)

@@ -38,9 +38,6 @@ MODEL = data_file(MODELS["resnet8"])
 PICTURE_SECONDS = 30  # of simulation, at config cap
 MEMORY_BYTES = 2 << 30
 
-ON_CAP = pytest.mark.xdist_group("resnet8-cap")
-"""One worker builds the big tile and starts its simulator."""
-
 MEASURE = """
 import resource, subprocess, sys
 done = subprocess.run(sys.argv[1:], capture_output=True, text=True, stdin=subprocess.DEVNULL)
@@ -97,7 +94,6 @@ def shown(graph: Graph, engine: RtlEngine) -> list[Shown]:
     return pictures
 
 
-@ON_CAP
 def test_every_tensor_equals_the_reference_kernels(graph: Graph, shown: list[Shown]) -> None:
     assert len(shown) == 10
     content = MODEL.read_bytes()
@@ -108,13 +104,11 @@ def test_every_tensor_equals_the_reference_kernels(graph: Graph, shown: list[Sho
         assert all(layer.bit_exact for layer in one.result.layers)
 
 
-@ON_CAP
 def test_nine_of_ten_classes_are_right(graph: Graph, shown: list[Shown]) -> None:
     right = [int(np.argmax(one.result.maps[0][graph.output])) == one.label for one in shown]
     assert sum(right) == 9
 
 
-@ON_CAP
 def test_counters_of_every_layer_equal_the_laws_of_another_process(
     graph: Graph, shown: list[Shown], laws: dict[str, dict[str, int]]
 ) -> None:
@@ -126,7 +120,6 @@ def test_counters_of_every_layer_equal_the_laws_of_another_process(
         )
 
 
-@ON_CAP
 def test_golden_counts_what_the_hardware_counts(graph: Graph, shown: list[Shown]) -> None:
     golden = run_graph(graph, [stored(shown[0].values)], GoldenTile(CAP))
     assert_same_counters(shown[0].result, golden)
@@ -134,13 +127,11 @@ def test_golden_counts_what_the_hardware_counts(graph: Graph, shown: list[Shown]
         assert np.array_equal(shown[0].result.maps[0][name], values)
 
 
-@ON_CAP
 def test_a_picture_takes_less_than_30_seconds(shown: list[Shown]) -> None:
     # Three seconds on a machine of two cores; the time does not hold the build.
     assert max(one.result.run_seconds for one in shown) < PICTURE_SECONDS
 
 
-@ON_CAP
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the unit of ru_maxrss differs between systems")
 def test_one_picture_at_the_command_line(shown: list[Shown], tmp_path: Path) -> None:
     report_file = tmp_path / "report.json"
@@ -185,7 +176,6 @@ def icarus() -> Iterator[RtlEngine]:
     engine.close()
 
 
-@pytest.mark.xdist_group("resnet8-icarus")
 @pytest.mark.parametrize(
     "name",
     [

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = ("tests/", "docs/", "scripts/", "build/", ".")
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("wheel")]
+pytestmark = pytest.mark.slow
 
 
 def execute(*command: str | Path, folder: Path) -> str:
