@@ -1,4 +1,4 @@
-"""Units, registers, opcodes and error codes of the accelerator, as data; ``docs/accelerator.md`` says what they mean."""
+"""Units, registers, opcodes and error codes of the accelerator as data; ``docs/accelerator.md`` says what they mean."""
 
 from __future__ import annotations
 
