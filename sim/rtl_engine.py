@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-import socket
-import tempfile
-import threading
 from collections.abc import Sequence
-from contextlib import suppress
-from multiprocessing import AuthenticationError
-from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import cast
 
@@ -20,8 +13,9 @@ from hw.config import TileConfig
 from hw.counter_map import COUNTERS
 from hw.isa import ErrorCode, Instruction, LoadKind, Opcode, Program, StoreKind
 from hw.verilog import TOP
-from sim.rtl_protocol import ADDRESS_VARIABLE, KEY_VARIABLE, TIMEOUT_CYCLES, JobMessage, OutcomeMessage
-from sim.runner import Build, build, run
+from sim.rtl_protocol import TIMEOUT_CYCLES, JobMessage, OutcomeMessage
+from sim.runner import Build, build
+from sim.simulation import Simulation
 from sim.verilog_cache import cached_tile_verilog
 
 __all__ = ["RtlEngine", "plane_bits", "to_beats", "to_planes"]
@@ -104,21 +98,7 @@ class RtlEngine:
         text = cached_tile_verilog(config) if verilog is None else verilog
         suffix = "" if waves is None else waves.suffix.removeprefix(".")
         self.build: Build = build(text, TOP, simulator, waves="vcd" if suffix == "vcd" else "fst" if suffix else "")
-        self._folder = tempfile.TemporaryDirectory(prefix="bfimna-")
-        self._address = str(Path(self._folder.name) / "tile")
-        self._failure: BaseException | None = None
-        self._cancel = threading.Event()
-        self._connection: Connection | None = None
-        try:
-            key = secrets.token_bytes(16)
-            self._listener = Listener(self._address, family="AF_UNIX", authkey=key)
-            environment = {ADDRESS_VARIABLE: self._address, KEY_VARIABLE: key.hex()}
-            self._thread = threading.Thread(target=self._simulate, args=(environment, waves), daemon=True)
-            self._thread.start()
-            self._accept()
-        except BaseException:
-            self._folder.cleanup()
-            raise
+        self._simulation = Simulation(self.build, "sim.tile_server", seed=seed, waves=waves)
 
     def __enter__(self) -> RtlEngine:
         return self
@@ -129,56 +109,7 @@ class RtlEngine:
     @property
     def closed(self) -> bool:
         """Whether the simulation has ended, by :meth:`close` or by itself."""
-        return self._connection is None
-
-    def _simulate(self, environment: dict[str, str], waves: Path | None) -> None:
-        """In a thread: run the simulator from its start to its end."""
-        try:
-            run(
-                self.build,
-                "sim.tile_server",
-                seed=self.seed,
-                waves=waves,
-                environment=environment,
-                cancel=self._cancel,
-            )
-        except BaseException as error:
-            self._failure = error
-        finally:
-            # A simulation that ended before it called would be waited for in vain: call in its place, without the key.
-            with suppress(OSError), socket.socket(socket.AF_UNIX) as caller:
-                caller.connect(self._address)
-
-    def _accept(self) -> None:
-        """Wait for the simulator's call."""
-        try:
-            self._connection = self._listener.accept()
-        except (AuthenticationError, EOFError, OSError) as error:
-            raise self._ended("the simulation ended before its first program") from error
-        except BaseException:
-            self._abort()
-            raise
-        finally:
-            self._listener.close()
-
-    def _ended(self, otherwise: str) -> BaseException:
-        """Why the simulation, which no longer answers, ended; asked once."""
-        self._thread.join()
-        self._drop()
-        failure, self._failure = self._failure, None
-        return failure or TileError(otherwise)
-
-    def _abort(self) -> None:
-        """Kill the simulation, whatever it is doing."""
-        self._cancel.set()
-        self._thread.join()
-        self._drop()
-        self._failure = None
-
-    def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        return self._simulation.closed
 
     def run(self, job: Job) -> Outcome:
         """Run one job in the simulator.
@@ -198,7 +129,7 @@ class RtlEngine:
             reset_after=self.reset_after,
             timeout_cycles=self.timeout_cycles,
         )
-        answer = self._ask(message)
+        answer = cast("OutcomeMessage", self._simulation.ask(message))
         self.last_message = answer
         if answer.timed_out:
             raise TileError(
@@ -220,18 +151,6 @@ class RtlEngine:
         planes = self._stored(job.program, answer.beats) if error is ErrorCode.NONE and not answer.was_reset else ()
         return Outcome(planes, counters, error, answer.address)
 
-    def _ask(self, message: JobMessage) -> OutcomeMessage:
-        if self._connection is None:
-            raise TileError("the simulation was closed or ended before")
-        try:
-            self._connection.send(message)
-            return cast("OutcomeMessage", self._connection.recv())
-        except (EOFError, OSError) as error:
-            raise self._ended("the simulation ended in the middle of a program") from error
-        except BaseException:
-            self._abort()  # an answer that is still to come would be taken for that of the next job
-            raise
-
     def _stored(self, program: Program, beats: Sequence[int]) -> list[Bits]:
         """Cut the beats of ``plane_out`` into the planes of each STORE."""
         stored: list[Bits] = []
@@ -251,17 +170,4 @@ class RtlEngine:
 
     def close(self) -> None:
         """End the simulation; raises what went wrong in it, if that was not raised before."""
-        try:
-            if self._connection is not None:
-                with suppress(OSError):  # it is gone already
-                    self._connection.send(None)
-                self._thread.join()
-                self._drop()
-        except BaseException:
-            self._abort()
-            raise
-        finally:
-            self._folder.cleanup()
-        failure, self._failure = self._failure, None
-        if failure is not None:
-            raise failure
+        self._simulation.close()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["ADDRESS_VARIABLE", "KEY_VARIABLE", "TIMEOUT_CYCLES", "JobMessage", "OutcomeMessage"]
-
-ADDRESS_VARIABLE = "BFIMNA_TILE_ADDRESS"
-KEY_VARIABLE = "BFIMNA_TILE_KEY"
+__all__ = ["TIMEOUT_CYCLES", "JobMessage", "OutcomeMessage"]
 
 TIMEOUT_CYCLES = 1_000_000_000
 """A run that lasts longer is given up, unless told otherwise."""

@@ -5,8 +5,6 @@ Hardware runs alone between the streams' words: Python wakes when a word can mov
 
 from __future__ import annotations
 
-import os
-from multiprocessing.connection import Client
 from typing import Any
 
 import cocotb
@@ -14,7 +12,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, First, RisingEdge, Timer, ValueChange
 
 from hw.counter_map import COUNTERS
-from sim.rtl_protocol import ADDRESS_VARIABLE, KEY_VARIABLE, JobMessage, OutcomeMessage
+from sim import simulation_server
+from sim.rtl_protocol import JobMessage, OutcomeMessage
 from sim.streams import Stalls, StreamSink, StreamSource
 
 PERIOD_NS = 10
@@ -90,13 +89,4 @@ async def serve(dut: Any) -> None:
     """Take jobs until there are no more."""
     bench = TileBench(dut)
     await bench.reset()
-    address, key = os.environ[ADDRESS_VARIABLE], bytes.fromhex(os.environ[KEY_VARIABLE])
-    with Client(address, authkey=key) as connection:
-        while True:
-            try:
-                job: JobMessage | None = connection.recv()
-            except EOFError:  # whoever sent the jobs is gone
-                return
-            if job is None:
-                return
-            connection.send(await bench.run(job))
+    await simulation_server.serve(bench.run)

@@ -128,14 +128,14 @@ def test_simulation_that_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None
     def crash(*_: object, **__: object) -> None:
         raise SimulatorCrashed("the simulator ended with status 7")
 
-    monkeypatch.setattr("sim.rtl_engine.run", crash)
+    monkeypatch.setattr("sim.simulation.run", crash)
     with pytest.raises(SimulatorCrashed, match=r"^the simulator ended with status 7$"):
         RtlEngine(CONFIG, "icarus")
 
 
 @pytest.mark.usefixtures("scratch")
 def test_simulation_that_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sim.rtl_engine.run", lambda *_, **__: None)
+    monkeypatch.setattr("sim.simulation.run", lambda *_, **__: None)
     with pytest.raises(TileError, match=r"^the simulation ended before its first program$"):
         RtlEngine(CONFIG, "icarus")
 
