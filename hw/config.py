@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-__all__ = ["ARRAYS", "CONFIGS", "PASSES", "ConfigError", "TileConfig", "load_config"]
+__all__ = ["ARRAYS", "CONFIGS", "PASSES", "ConfigError", "TileConfig", "load_config", "read_fields", "tile_from_fields"]
 
 ARRAYS = ("cells", "4r2w", "3r1w")
 """Array back-ends: a CAM of cells, and two memories addressed by column with their read and write ports."""
@@ -182,22 +183,43 @@ def load_config(name_or_file: str) -> TileConfig:
     if name_or_file in CONFIGS:
         return CONFIGS[name_or_file]
     path = Path(name_or_file)
+    return tile_from_fields(read_fields(path, CONFIGS), path.stem, f"config file {path}")
+
+
+def read_fields(path: Path, names: Iterable[str]) -> dict[str, Any]:
+    """The object in a config file; ``names`` are what could have been given in its place.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, or it does not hold a JSON object.
+    """
     if not path.is_file():
-        raise ConfigError(f"config must be one of {', '.join(CONFIGS)} or a JSON file, not {name_or_file!r}")
+        raise ConfigError(f"config must be one of {', '.join(names)} or a JSON file, not {str(path)!r}")
     try:
         content: object = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"config file {name_or_file} must hold JSON: {error}") from error
+        raise ConfigError(f"config file {path} must hold JSON: {error}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"config file {name_or_file} must hold a JSON object, not {type(content).__name__}")
-    fields = cast("dict[str, Any]", content)
+        raise ConfigError(f"config file {path} must hold a JSON object, not {type(content).__name__}")
+    return cast("dict[str, Any]", content)
+
+
+def tile_from_fields(fields: dict[str, Any], name: str, origin: str) -> TileConfig:
+    """A tile from the fields of a JSON object, which error texts call ``origin``; ``name`` where it has none.
+
+    Raises
+    ------
+    ConfigError
+        If a field is unknown, missing or out of its range.
+    """
     known = {field.name for field in dataclasses.fields(TileConfig)}
-    fields.pop("rows", None)
-    for field in fields:
+    given: dict[str, Any] = {"name": name, **fields}
+    given.pop("rows", None)
+    for field in given:
         if field not in known:
-            raise ConfigError(f"config file {name_or_file} must name fields of a tile, not {field!r}")
-    fields.setdefault("name", path.stem)
+            raise ConfigError(f"{origin} must name fields of a tile, not {field!r}")
     try:
-        return TileConfig(**fields)
+        return TileConfig(**given)
     except TypeError as error:
-        raise ConfigError(f"config file {name_or_file} is incomplete: {error}") from error
+        raise ConfigError(f"{origin} is incomplete: {error}") from error
