@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def parse_words(words: Iterable[int], config: AcceleratorConfig) -> Iterator[Hos
         address, head = head & ((1 << ADDRESS_BITS) - 1), head >> ADDRESS_BITS
         count, destinations = head & ((1 << COUNT_BITS) - 1), head >> COUNT_BITS & ((1 << 64) - 1)
         if opcode == Command.WRITE:
-            payload = [word for word, _ in zip(stream, range(count), strict=False)] if count else []
+            payload = list(islice(stream, count))
             if len(payload) != count:
                 raise ValueError(f"a WRITE of {count} words must have as many, not {len(payload)}")
             yield Write(unit, address, payload, destinations)
