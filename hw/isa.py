@@ -18,7 +18,8 @@ __all__ = [
     "CLAMP_BITS", "CONSTANT_BITS", "FIELDS", "INSTRUCTION_BITS", "MAGIC", "MAXIMUM_OPERAND", "MAXIMUM_RESULT",
     "OPERATIONS", "TOTAL_KINDS", "VERSION", "CompareKind", "ConstantKind", "DotKind", "ErrorCode",
     "Instruction", "LoadKind", "Opcode", "Operation", "Owner", "Program", "ProgramError", "ReduceKind", "Role",
-    "StoreKind", "clamp_bounds", "clamp_constant", "fields_used", "legal_kinds", "reduce_levels", "violation",
+    "StoreKind", "TileState", "clamp_bounds", "clamp_constant", "fields_used", "legal_kinds", "reduce_levels",
+    "violation",
 ]  # fmt: skip
 
 VERSION = 2
@@ -90,6 +91,21 @@ class Owner(IntEnum):
     REDUCE = 2
     REQUANTIZE = 3
     STORE = 4
+
+
+class TileState(IntEnum):
+    """What a tile does in a cycle: the partition of its time."""
+
+    IDLE = 0
+    """No program runs."""
+    BUSY = 1
+    """It decodes or works."""
+    PLANES = 2
+    """It waits for planes that come in: for a beat, or for a LOAD or RESTORE to end."""
+    ROOM = 3
+    """It waits for planes to go out: for a beat to be taken, or for a STORE or DRAIN to end."""
+    PROGRAM = 4
+    """It waits for an instruction."""
 
 
 class LoadKind(IntEnum):

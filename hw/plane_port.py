@@ -36,6 +36,8 @@ class PlanePort(Component):
     outstanding : requests in the queue, the head included.
     snapshot_busy : one of them drains the snapshot of the totals.
     head_stores : the head moves planes out (STORE, DRAIN).
+    head_kind : kind of the LOAD or STORE at the head.
+    last_out : the beat that goes out in this cycle is the last one of its STORE.
     step : a step is made in this cycle.
     column, read, write, blocks, planes, data : the array's side, see :class:`hw.array.ArraySignature`.
     load_total, total_index, total_plane, drain, drain_plane : the responder counters' side.
@@ -56,6 +58,8 @@ class PlanePort(Component):
                 "outstanding": Out(bits_for(config.port_queue)),
                 "snapshot_busy": Out(1),
                 "head_stores": Out(1),
+                "head_kind": Out(LoadKind),
+                "last_out": Out(1),
                 "needs_in": Out(1),
                 "needs_out": Out(1),
                 "step": Out(1),
@@ -99,6 +103,7 @@ class PlanePort(Component):
             active.eq(self.outstanding != 0),
             self.snapshot_busy.eq(Cat(drain & (self.outstanding > i) for i, drain in enumerate(drains)).any()),
             self.head_stores.eq(head.to_array ^ head.stream),
+            self.head_kind.eq(head.kind),
         ]
 
         # Steps: beats within a plane, planes within the request.
@@ -114,6 +119,7 @@ class PlanePort(Component):
             finished.eq(self.step & last_beat & last_plane),
             self.needs_in.eq(self.step & head.stream & head.to_array),
             self.needs_out.eq(self.step & head.stream & ~head.to_array),
+            self.last_out.eq(last_beat & last_plane),
         ]
         with m.If(self.step):
             m.d.sync += beat.eq(Mux(last_beat, 0, beat + 1))

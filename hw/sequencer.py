@@ -73,6 +73,8 @@ class Sequencer(Component):
     set_total, total_constant, snapshot, total_overflow : the rest of their side.
     push, request, open, outstanding, snapshot_busy, head_stores : the plane port's side.
     idle : no program runs. done : the last one has ended. starved : the next instruction is still to arrive.
+    starting : the header was taken. failed : an error has ended the program.
+    waiting : the instruction in decode waits for the plane port.
     counted, owner : this cycle belongs to the run, and to whom.
     executed : an instruction was decoded and is not refused. skipped : a search found a zero plane.
     error, error_address : sticky.
@@ -114,6 +116,9 @@ class Sequencer(Component):
                 "idle": Out(1),
                 "done": Out(1),
                 "starved": Out(1),
+                "starting": Out(1),
+                "failed": Out(1),
+                "waiting": Out(1),
                 "counted": Out(1),
                 "owner": Out(Owner),
                 "executed": Out(1),
@@ -146,13 +151,16 @@ class Sequencer(Component):
             counting |= machine.ongoing("SEARCH")
         m.d.comb += [
             self.idle.eq(machine.ongoing("IDLE")),
+            self.starting.eq(machine.ongoing("START")),
+            self.failed.eq(machine.ongoing("ERROR")),
+            self.waiting.eq(decoding & self._waiting),
             self.open.eq((decoding & self._accepted) | counting),
             self.counted.eq(
                 Mux(decoding, self._accepted, ~machine.ongoing("IDLE") & ~machine.ongoing("START"))
                 & ~machine.ongoing("ERROR")
             ),
         ]
-        with m.If(decoding & self._waiting):
+        with m.If(self.waiting):
             m.d.comb += self.owner.eq(Mux(self.head_stores, Owner.STORE, Owner.LOAD))
         with m.Elif(decoding):
             m.d.comb += self.owner.eq(self.instruction.owner)

@@ -10,7 +10,7 @@ The tile is a lockstep machine: in a cycle in which it needs a word that a strea
 stream does not take, nothing in it moves.  So the cycles of a run are its law plus its stalls, exactly.
 """
 
-from amaranth.hdl import EnableInserter, Module, Signal
+from amaranth.hdl import EnableInserter, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -20,7 +20,7 @@ from hw.component import Component
 from hw.config import TileConfig
 from hw.counter_map import COUNTER_BITS, COUNTERS
 from hw.event_counters import EventCounters
-from hw.isa import INSTRUCTION_BITS, ErrorCode
+from hw.isa import INSTRUCTION_BITS, ErrorCode, LoadKind, TileState
 from hw.plane_port import PlanePort
 from hw.program_buffer import ProgramBuffer
 from hw.responders import Responders
@@ -40,6 +40,9 @@ class Tile(Component):
     -------
     program : stream of 128-bit words, a header and its instructions.
     plane_in, plane_out : streams of ``plane_bits`` bits.
+    plane_in_kind : :class:`hw.isa.LoadKind` of the LOAD for which ``plane_in`` is ready.
+    plane_out_last : the beat that ``plane_out`` shows is the last one of its STORE.
+    state : what the tile does in this cycle, :class:`hw.isa.TileState`.
     done : a program has ended and none has begun since.
     error, error_address : sticky code (:class:`hw.isa.ErrorCode`) and address of the instruction that raised it; only a
         reset clears them.
@@ -53,6 +56,9 @@ class Tile(Component):
                 "program": In(stream.Signature(INSTRUCTION_BITS)),
                 "plane_in": In(stream.Signature(config.plane_bits)),
                 "plane_out": Out(stream.Signature(config.plane_bits)),
+                "plane_in_kind": Out(LoadKind),
+                "plane_out_last": Out(1),
+                "state": Out(TileState),
                 "done": Out(1),
                 "error": Out(ErrorCode),
                 "error_address": Out(32),
@@ -87,6 +93,8 @@ class Tile(Component):
             self.plane_in.ready.eq(port.needs_in),
             self.plane_out.payload.eq(port.plane_out.payload),
             self.plane_out.valid.eq(port.needs_out),
+            self.plane_in_kind.eq(port.head_kind),
+            self.plane_out_last.eq(port.last_out),
         ]  # fmt: skip
 
         # Program to sequencer.
@@ -162,4 +170,14 @@ class Tile(Component):
             self.error.eq(sequencer.error),
             self.error_address.eq(sequencer.error_address),
         ]
+
+        # Every cycle is in one state. A wait in decode is for the head of the port's queue, as a beat that stalls is.
+        with m.If(sequencer.idle | sequencer.failed):
+            m.d.comb += self.state.eq(TileState.IDLE)
+        with m.Elif(sequencer.starting | sequencer.starved):
+            m.d.comb += self.state.eq(TileState.PROGRAM)
+        with m.Elif(~run | sequencer.waiting):
+            m.d.comb += self.state.eq(Mux(port.head_stores, TileState.ROOM, TileState.PLANES))
+        with m.Else():
+            m.d.comb += self.state.eq(TileState.BUSY)
         return m

@@ -5,10 +5,12 @@ from __future__ import annotations
 from enum import IntEnum
 
 from hw.accelerator.config import AcceleratorConfig
+from hw.isa import TileState
 
 __all__ = [
     "ADDRESS_BITS", "COMMAND_BITS", "COUNT_BITS", "LARGEST_KERNEL", "LARGEST_STRIDE", "REGISTER_BITS", "UNIT_BITS",
-    "AcceleratorError", "Command", "GatherRegister", "SenderRegister", "TileRegister", "TileState", "Unit", "unit_size",
+    "AcceleratorError", "Command", "GatherRegister", "SenderRegister", "TileRegister", "TileState", "Unit", "Waiting",
+    "unit_size",
 ]  # fmt: skip
 
 UNIT_BITS, ADDRESS_BITS, COUNT_BITS, REGISTER_BITS, COMMAND_BITS = 8, 24, 24, 32, 128
@@ -101,19 +103,19 @@ class AcceleratorError(IntEnum):
     WATCHDOG = 8
 
 
-class TileState(IntEnum):
-    """What a tile does in a cycle: the partition of its time."""
+class Waiting(IntEnum):
+    """What the first unit of a cluster that stands still waits for."""
 
-    IDLE = 0
-    """No program runs."""
-    BUSY = 1
-    """It decodes or works."""
-    PLANES = 2
-    """It waits for planes that come in: for a beat, or for a LOAD or RESTORE to end."""
-    ROOM = 3
-    """It waits for planes to go out: for a beat to be taken, or for a STORE or DRAIN to end."""
-    PROGRAM = 4
-    """It waits for an instruction."""
+    NOTHING = 0
+    PLANES = TileState.PLANES
+    ROOM = TileState.ROOM
+    PROGRAM = TileState.PROGRAM
+    TILES = 5
+    """The gather unit: for a tile to take its beat."""
+    WORDS = 6
+    """The sender: for a word of its MAP."""
+    MESH = 7
+    """The sender: for its flit to be taken."""
 
 
 def unit_size(unit: int, config: AcceleratorConfig) -> int:
