@@ -1,0 +1,173 @@
+"""What the tests of the gather unit share: random jobs, and the judgement of what a unit did in each cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from golden.accelerator.gather_law import GatherClock
+from golden.accelerator.windows import GatherJob, beats, check
+from golden.engine import Bits
+from hw.accelerator.config import ACCELERATORS, AcceleratorConfig
+
+TINY = ACCELERATORS["meshtiny"]
+"""Two lanes of 32 outputs, two beats a plane, a queue of two beats."""
+
+
+def shaped(name: str, *, taps: int, outputs: int, lanes: int, **changes: Any) -> AcceleratorConfig:
+    """The tiny accelerator with tiles of another shape."""
+    tiles = {
+        kind: getattr(TINY, kind).replace(taps=taps, outputs=outputs, plane_bits=lanes * outputs)
+        for kind in ("cap", "map")
+    }
+    return TINY.replace(name=name, **(tiles | changes))
+
+
+SHAPES = {
+    "tiny": TINY,
+    "two-flits": shaped("two-flits", taps=4, outputs=64, lanes=2, gather_queue=3),
+    "three-flits": shaped("three-flits", taps=8, outputs=96, lanes=1, gather_words=48, gather_queue=4),
+    "four-lanes": shaped("four-lanes", taps=4, outputs=32, lanes=4, gather_words=40, caps=3, maps=3),
+}
+"""Words of one, two and three flits; one, two and four lanes; one, two and eight beats a plane; queues of 2 to 4."""
+
+
+def number(bits: Bits) -> int:
+    """Bits as one number, the first one lowest."""
+    return int.from_bytes(np.packbits(bits, bitorder="little").tobytes(), "little")
+
+
+def random_memory(rng: np.random.Generator, config: AcceleratorConfig) -> Bits:
+    """A gather memory full of random bits, also where no map lies."""
+    return rng.integers(0, 2, (config.gather_words, config.lanes, config.outputs), np.uint8)
+
+
+def memory_flits(memory: Bits, config: AcceleratorConfig) -> Iterator[tuple[int, int]]:
+    """Addresses and payloads of the flits that fill a gather memory."""
+    for index, word in enumerate(np.reshape(memory, (-1, config.outputs))):
+        for part in range(config.flits_per_word):
+            first = part * config.flit_bits
+            yield index * config.flits_per_word + part, number(word[first : first + config.flit_bits])
+
+
+def random_job(random: Random, config: AcceleratorConfig, rows: int = 600) -> GatherJob:
+    """A job that is in its ranges and forms at most so many output rows."""
+    while True:
+        size = config.outputs
+        width = random.choice([1, 2, 3, 5, 7, 8, size // 2, size - 1, size, random.randint(1, size)])
+        out_width = random.choice([1, 2, 3, 5, 7, 8, size, random.randint(1, size)])
+        rounds = random.choice([1, 1, 2, 3])
+        groups = random.randint(1, 4)
+        step = random.choice([0, 1, groups])
+        first = random.randint(0, 2)
+        job = GatherJob(
+            base=random.randint(0, 8),
+            width=width,
+            height=random.choice([1, 2, 3, 5, 8, 9, 13, 20]),
+            rows_log2=(size // width).bit_length() - 1,
+            planes=random.choice([1, 1, 2, 3, 4, 8, 9]),
+            channel_groups=first + (rounds - 1) * step + groups + random.randint(0, 1),
+            kernel_height=random.choice([1, 2, 3, 3, 4, 5, 7]),
+            kernel_width=random.choice([1, 2, 3, 3, 4, 5, 7]),
+            stride_y=random.choice([1, 1, 2, 3, 4]),
+            stride_x=random.choice([1, 1, 2, 3, 4]),
+            pad_top=random.choice([0, 1, 2, 3, 15]),
+            pad_left=random.choice([0, 1, 2, 3, 15]),
+            pad_value=random.getrandbits(9),
+            out_width=out_width,
+            out_rows=random.randint(1, min(size // out_width, 9)),
+            first_row=random.choice([0, 0, 1, 4]),
+            sets=random.randint(1, 3),
+            rounds=rounds,
+            first_group=first,
+            group_step=step,
+            groups=groups,
+            tiles=random.choice([1, 2, 3, 20]),
+            receivers=random.randint(1, (1 << config.tiles) - 1),
+        )
+        if check(job, config) is None and job.beat_count(config) * job.out_rows <= rows:
+            return job
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """Ports of a gather unit in one cycle."""
+
+    beat: int
+    beat_valid: int
+    beat_taken: int
+    idle: int
+    working: int
+    blocked: int
+    error: int
+
+
+@dataclass
+class Judge:
+    """Compares a unit, cycle by cycle from its *go* on, with the golden beats and with the clock.
+
+    ``finished`` once it was seen idle again. Raises AssertionError at the first difference.
+    """
+
+    job: GatherJob
+    memory: Bits
+    config: AcceleratorConfig
+    finished: bool = False
+    worked: int = 0
+    blocked: int = 0
+    cycle: int = 0
+    _beat: int = 0
+    _taken: int = 0
+    _clock: GatherClock = field(init=False)
+    _expected: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._expected = [number(beat) for beat in beats(self.job, self.memory, self.config)]
+        self._clock = GatherClock(0, self.job.out_rows, self.config.gather_queue)
+
+    def see(self, seen: Cycle) -> None:
+        """The next cycle."""
+        where = f"cycle {self.cycle}, beat {self._beat} of {len(self._expected)}, {self.job}"
+        more = self._beat < len(self._expected)
+        assert not seen.error, f"error in {where}"
+        assert seen.idle == (self.cycle == 0 or not more), f"idle {seen.idle} in {where}"
+        shows = more and self.cycle >= self._clock.shown(self._beat)
+        valid = self.job.receivers & ~self._taken if shows else 0
+        assert seen.beat_valid == valid, f"beat_valid {seen.beat_valid:#x}, not {valid:#x}, in {where}"
+        if shows:
+            expected = self._expected[self._beat]
+            assert seen.beat == expected, f"beat {seen.beat:#x}, not {expected:#x}, in {where}"
+            self._taken |= seen.beat_taken & valid
+            if self._taken == self.job.receivers:
+                self._clock.popped(self._beat, self.cycle)
+                self._beat, self._taken = self._beat + 1, 0
+        assert not (seen.working and seen.blocked), where
+        self.worked += seen.working
+        self.blocked += seen.blocked
+        if not more:
+            assert self.worked == len(self._expected) * self.job.out_rows, f"{self.worked} rows in {where}"
+            assert self.blocked == self._clock.blocked, f"blocked {self.blocked}, not {self._clock.blocked} in {where}"
+            self.finished = True
+        self.cycle += 1
+
+
+def take_patterns(random: Random, tiles: int) -> Iterator[int]:
+    """For each cycle the tiles that would take a beat: always, seldom, in bursts, or the tiles by turns."""
+    everything = (1 << tiles) - 1
+    while True:
+        kind, length = random.randrange(5), random.randint(5, 60)
+        for index in range(length):
+            if kind == 0:
+                yield everything
+            elif kind == 1:
+                yield random.getrandbits(tiles)
+            elif kind == 2:
+                yield random.getrandbits(tiles) & random.getrandbits(tiles) & random.getrandbits(tiles)
+            elif kind == 3:
+                yield 1 << index % tiles
+            else:
+                yield everything if index % 16 < 4 else 0
