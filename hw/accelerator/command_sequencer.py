@@ -37,8 +37,8 @@ class CommandSequencer(Component):
 
     **Latency**: a word of a WRITE's payload is offered as a flit in the cycle in which it comes. A command acts in the
     cycle after its last word was taken, at the earliest: a RUN that sees all idle in that cycle t makes ``go`` high in
-    t + 1, in which the next command's first word is taken; likewise a WAIT that sees its clusters idle in t, and an END,
-    after which ``done`` is high from t + 1 on. **Throughput**: one word a cycle, no pause between commands.
+    t + 1, in which the next command's first word is taken; likewise a WAIT that sees its clusters idle in t, and an
+    END, whose ``done`` is high from t + 1 on. **Throughput**: one word a cycle, no pause between commands.
 
     A WRITE is checked before its first flit is sent: DESTINATION, then UNIT, then ADDRESS. One of no words is checked
     for DESTINATION and UNIT, and sends nothing. After an error, and after a ``halt``, no word is taken and nothing
@@ -51,7 +51,8 @@ class CommandSequencer(Component):
     start : begins a run, unless one runs or was stopped by an error or ``halt``; clears ``done`` and ``phases``.
     halt : stops for good, whatever runs.
     go : all armed units start in this cycle.
-    clusters_idle, mesh_empty, host_empty : no unit of a cluster at work, no flit in a router, no word for the host left.
+    clusters_idle, mesh_empty, host_empty : no unit of a cluster at work, no flit in a router, no word for the host.
+    begins : ``start`` has its effect in this cycle.
     running : from the cycle after ``start`` to the one in which END sees all idle, or to an error or ``halt``.
     done : a run has ended with END, and none has begun since.
     error, error_unit, error_detail : the first error, kept; the unit and the detail are 0 where it has none.
@@ -72,6 +73,7 @@ class CommandSequencer(Component):
                 "clusters_idle": In(config.clusters),
                 "mesh_empty": In(1),
                 "host_empty": In(1),
+                "begins": Out(1),
                 "running": Out(1),
                 "done": Out(1),
                 "error": Out(AcceleratorError),
@@ -89,8 +91,8 @@ class CommandSequencer(Component):
         command = Signal(COMMAND)
         complete, collect, send = Signal(), Signal(), Signal()
 
-        # What this cycle's word is: a part of a command, or of a payload. A WRITE that has sent all of its payload is no
-        # longer in the way of the next command.
+        # What this cycle's word is: a part of a command, or of a payload. A WRITE that has sent all of its payload is
+        # not in the way of the next command.
         code, detail = Signal(AcceleratorError), Signal(32)
         fine, is_write = Signal(), Signal()
         m.d.comb += [
@@ -135,45 +137,40 @@ class CommandSequencer(Component):
             named.eq(command.destinations[:clusters]),
         ]
         foreign = command.destinations[clusters:].any()
-        with m.If(complete):
-            with m.Switch(command.opcode):
-                with m.Case(Command.WRITE):
-                    with m.If(foreign | ~named.any()):
-                        m.d.comb += code.eq(AcceleratorError.DESTINATION)
-                    with m.Elif(size == 0):
-                        m.d.comb += code.eq(AcceleratorError.UNIT)
-                    with m.Elif((command.count != 0) & (end > size)):
-                        m.d.comb += code.eq(AcceleratorError.ADDRESS)
-                        m.d.comb += detail.eq(Mux(command.address > size, command.address, size))
-                with m.Case(Command.WAIT):
-                    with m.If(foreign):
-                        m.d.comb += code.eq(AcceleratorError.BARRIER)
-                with m.Case(Command.RUN, Command.END):
-                    pass
-                with m.Default():
-                    m.d.comb += code.eq(AcceleratorError.OPCODE)
-                    m.d.comb += detail.eq(command.opcode)
+        with m.If(complete), m.Switch(command.opcode):
+            with m.Case(Command.WRITE):
+                with m.If(foreign | ~named.any()):
+                    m.d.comb += code.eq(AcceleratorError.DESTINATION)
+                with m.Elif(size == 0):
+                    m.d.comb += code.eq(AcceleratorError.UNIT)
+                with m.Elif((command.count != 0) & (end > size)):
+                    m.d.comb += code.eq(AcceleratorError.ADDRESS)
+                    m.d.comb += detail.eq(Mux(command.address > size, command.address, size))
+            with m.Case(Command.WAIT), m.If(foreign):
+                m.d.comb += code.eq(AcceleratorError.BARRIER)
+            with m.Case(Command.RUN, Command.END):
+                pass
+            with m.Default():
+                m.d.comb += code.eq(AcceleratorError.OPCODE)
+                m.d.comb += detail.eq(command.opcode)
 
         # Barriers.
         idle, stopped = Signal(), Signal()
         m.d.comb += idle.eq(self.clusters_idle.all() & self.mesh_empty & self.host_empty)
         m.d.sync += self.go.eq(0)
-        with m.If(self.running & complete & fine):
-            with m.Switch(command.opcode):
-                with m.Case(Command.RUN):
-                    with m.If(idle):
-                        m.d.sync += [self.go.eq(~self.halt), complete.eq(0)]
-                with m.Case(Command.WAIT):
-                    with m.If((self.clusters_idle | ~named).all() & self.mesh_empty):
-                        m.d.sync += complete.eq(0)
-                with m.Case(Command.END):
-                    with m.If(idle):
-                        m.d.sync += [self.running.eq(0), self.done.eq(~self.halt), complete.eq(0)]
+        with m.If(self.running & complete & fine), m.Switch(command.opcode):
+            with m.Case(Command.RUN), m.If(idle):
+                m.d.sync += [self.go.eq(~self.halt), complete.eq(0)]
+            with m.Case(Command.WAIT), m.If((self.clusters_idle | ~named).all() & self.mesh_empty):
+                m.d.sync += complete.eq(0)
+            with m.Case(Command.END), m.If(idle):
+                m.d.sync += [self.running.eq(0), self.done.eq(~self.halt), complete.eq(0)]
         with m.If(self.go):
             m.d.sync += self.phases.eq(self.phases + 1)
 
         # A run begins, and ends early for good.
-        with m.If(self.start & ~self.running & ~stopped):
+        m.d.comb += self.begins.eq(self.start & ~self.running & ~stopped)
+        with m.If(self.begins):
             m.d.sync += [self.running.eq(1), self.done.eq(0), self.phases.eq(0), part.eq(0), complete.eq(0)]
         with m.If(self.running & ~fine):
             m.d.sync += [
