@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 import numpy as np
+from amaranth.back import verilog
 
 from golden.accelerator.gather_law import GatherClock
 from golden.accelerator.windows import GatherJob, beats, check
 from golden.engine import Bits
 from hw.accelerator.config import ACCELERATORS, AcceleratorConfig
+from hw.accelerator.gather import GatherUnit
 
 TINY = ACCELERATORS["meshtiny"]
 """Two lanes of 32 outputs, two beats a plane, a queue of two beats."""
@@ -27,6 +31,9 @@ def shaped(name: str, *, taps: int, outputs: int, lanes: int, **changes: Any) ->
     return TINY.replace(name=name, **(tiles | changes))
 
 
+WIDE = shaped("wide", taps=16, outputs=64, lanes=4, flit_bits=64, gather_words=96, gather_queue=8)
+"""Four lanes of 64 outputs, as the named meshes have them."""
+
 SHAPES = {
     "tiny": TINY,
     "two-flits": shaped("two-flits", taps=4, outputs=64, lanes=2, gather_queue=3),
@@ -36,9 +43,28 @@ SHAPES = {
 """Words of one, two and three flits; one, two and four lanes; one, two and eight beats a plane; queues of 2 to 4."""
 
 
+# See hw/verilog.py: without it a process whose inputs never change would not run in Icarus.
+_STARTER = re.compile(r"^  reg (\\\$auto\$verilog_backend\S+) += 0;$", re.MULTILINE)
+
+
+def unit_verilog(config: AcceleratorConfig) -> str:
+    """Verilog of a gather unit, its top module ``gather``."""
+    os.environ["AMARANTH_USE_YOSYS"] = "builtin"
+    text = verilog.convert(GatherUnit(config), name="gather", emit_src=False, strip_internal_attrs=True)
+    return _STARTER.sub(r"  reg \1 ;\n  initial \1 <= 0;", text)
+
+
 def number(bits: Bits) -> int:
     """Bits as one number, the first one lowest."""
     return int.from_bytes(np.packbits(bits, bitorder="little").tobytes(), "little")
+
+
+SMALL_JOB = GatherJob(
+    base=3, width=5, height=6, rows_log2=2, planes=2, channel_groups=3, kernel_height=3, kernel_width=2, stride_y=1,
+    stride_x=1, pad_top=1, pad_left=1, pad_value=2, out_width=5, out_rows=3, first_row=0, sets=2, rounds=1,
+    first_group=0, group_step=0, groups=3, tiles=9, receivers=1,
+)  # fmt: skip
+"""Windows of 3 x 2 of a map of 6 x 5 pixels and six channels of two bits, in sets of four rows, padded by 2."""
 
 
 def random_memory(rng: np.random.Generator, config: AcceleratorConfig) -> Bits:
@@ -98,6 +124,7 @@ class Cycle:
     """Ports of a gather unit in one cycle."""
 
     beat: int
+    """0 where none is shown."""
     beat_valid: int
     beat_taken: int
     idle: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import repeat
 from random import Random
 from typing import Any
 
@@ -13,7 +12,7 @@ from amaranth.sim import Simulator
 from golden.accelerator.windows import GatherJob
 from hw.accelerator.config import AcceleratorConfig
 from hw.accelerator.gather import GatherUnit
-from tests.gather import SHAPES, TINY, Cycle, Judge, memory_flits, random_job, random_memory, take_patterns
+from tests.gather import SHAPES, Cycle, Judge, memory_flits, random_job, random_memory, take_patterns
 
 SEED = 21
 
@@ -45,8 +44,14 @@ class Bench:
     def cycle(self) -> Cycle:
         """The ports now."""
         get, dut = self.context.get, self.dut
+        valid = get(dut.beat_valid)
         return Cycle(
-            *(get(port) for port in (dut.beat, dut.beat_valid, dut.beat_taken, dut.idle, dut.working, dut.blocked)),
+            get(dut.beat) if valid else 0,
+            valid,
+            get(dut.beat_taken),
+            get(dut.idle),
+            get(dut.working),
+            get(dut.blocked),
             get(dut.descriptor_error),
         )
 
