@@ -180,6 +180,7 @@ class Timeline:
         self._port_end = 0  # last open cycle of the newest port operation
         self._snapshot_end = 0  # the same of the newest STORE TOTAL or DRAIN
         self._cycles = dict.fromkeys(Owner, 0)
+        self._waits: dict[Owner, int] = {Owner.LOAD: 0, Owner.STORE: 0}
         self._instructions = 0
         self._events = [0, 0, 0, 0]
         self._steps = 0
@@ -238,6 +239,7 @@ class Timeline:
             end, _, owner = pending[0]
             passed = max(min(end, until), self._open)
             self._cycles[owner] += passed - self._open
+            self._waits[owner] += passed - self._open
             self._open = passed
             if end <= passed:
                 pending.popleft()
@@ -246,6 +248,21 @@ class Timeline:
     def cycles(self) -> int:
         """Cycles so far."""
         return sum(self._cycles.values())
+
+    @property
+    def open_cycles(self) -> int:
+        """Cycles so far in which the port could make a step."""
+        return self._open
+
+    @property
+    def port_end(self) -> int:
+        """The open cycle, counted from 1, of the last step of all port operations so far."""
+        return self._port_end
+
+    @property
+    def waits(self) -> dict[Owner, int]:
+        """Cycles so far in which the sequencer waited for the port, by what was at the head of its queue."""
+        return dict(self._waits)
 
     def counters(self) -> dict[str, int]:
         """All counters but the activity; port steps that are still to come are not counted."""

@@ -20,7 +20,7 @@ from golden.accelerator.stream import (
     TileProgram,
     TileStart,
     UnknownCommand,
-    check_wait,
+    check_command,
     words_of_bits,
 )
 from golden.accelerator.windows import beats as gather_beats
@@ -28,7 +28,7 @@ from golden.engine import Bits, Job, Outcome
 from golden.laws import plane_size
 from golden.sequencer import Sequencer
 from golden.tile import GoldenTile
-from hw.accelerator.commands import HostCommand, Run, Wait, Write
+from hw.accelerator.commands import HostCommand, Run, Write
 from hw.accelerator.config import AcceleratorConfig
 from hw.accelerator.protocol import AcceleratorError, TileState, Unit
 from hw.config import TileConfig
@@ -116,6 +116,7 @@ class GoldenAccelerator:
         outcome = AcceleratorOutcome()
         try:
             for command in commands:
+                check_command(command, self.config)
                 if isinstance(command, Write):
                     self.memories.write(command)
                 elif isinstance(command, Run):
@@ -123,10 +124,6 @@ class GoldenAccelerator:
                     outcome.phases.append(phase)
                     for words in phase.host:
                         outcome.words.extend(words)
-                elif isinstance(command, Wait):
-                    check_wait(command, self.config)
-                elif isinstance(command, UnknownCommand):
-                    raise Fault(AcceleratorError.OPCODE, self.config.host, 0, command.opcode)
         except Fault as fault:
             outcome.error, outcome.detail = fault.code, fault.detail
             outcome.cluster, outcome.unit = fault.cluster, fault.unit

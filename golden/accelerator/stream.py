@@ -28,11 +28,11 @@ from hw.accelerator.protocol import (
     Unit,
     unit_size,
 )
-from hw.isa import MAGIC, VERSION, ErrorCode, Instruction, Program
+from hw.isa import INSTRUCTION_BITS, MAGIC, VERSION, ErrorCode, Instruction, Program
 
 __all__ = [
     "ClusterStart", "Fault", "Memories", "SenderJob", "TileProgram", "TileStart", "UnknownCommand", "bits_of_words",
-    "check_wait", "parse_words", "read_program", "words_of_bits",
+    "check_command", "parse_words", "read_program", "words_of_bits",
 ]  # fmt: skip
 
 
@@ -43,7 +43,7 @@ class Fault(Exception):
     ----------
     code : of the error register.
     cluster : where it arose; the host's number for commands.
-    unit : of the cluster, or the one that a command names.
+    unit : of the cluster, or the one that a WRITE names.
     detail : as ``docs/accelerator.md`` says; :class:`~hw.accelerator.protocol.TileState` of what is waited for under
         WATCHDOG.
     """
@@ -101,10 +101,27 @@ def parse_words(words: Iterable[int], config: AcceleratorConfig) -> Iterator[Hos
             return
 
 
-def check_wait(command: Wait, config: AcceleratorConfig) -> None:
-    """Raise the fault of a WAIT for a cluster that is not there."""
-    if command.destinations >> config.clusters:
+def check_command(command: HostCommand | UnknownCommand, config: AcceleratorConfig) -> None:
+    """Raise what the command sequencer raises by itself: OPCODE, BARRIER; DESTINATION, UNIT or ADDRESS of a WRITE.
+
+    Raises
+    ------
+    Fault
+        The first of them.
+    """
+    if isinstance(command, UnknownCommand):
+        raise Fault(AcceleratorError.OPCODE, config.host, 0, command.opcode)
+    if isinstance(command, Wait) and command.destinations >> config.clusters:
         raise Fault(AcceleratorError.BARRIER, config.host, 0)
+    if not isinstance(command, Write):
+        return
+    if not command.destinations or command.destinations >> config.clusters:
+        raise Fault(AcceleratorError.DESTINATION, config.host, command.unit)
+    size = unit_size(command.unit, config)
+    if not size:
+        raise Fault(AcceleratorError.UNIT, config.host, command.unit)
+    if len(command.payload) and command.address + len(command.payload) > size:
+        raise Fault(AcceleratorError.ADDRESS, config.host, command.unit, max(command.address, size))
 
 
 @dataclass(frozen=True)
@@ -124,14 +141,20 @@ class TileProgram:
 
 
 @lru_cache(maxsize=4096)
-def read_program(words: tuple[int, ...], config_hash: int) -> TileProgram:
-    """Read the 128-bit words that a slot feeds to a tile whose config has ``config_hash``.
+def read_program(flits: tuple[int, ...], width: int, config_hash: int) -> TileProgram:
+    """Read what a slot feeds to a tile whose config has ``config_hash``, as it was written: ``width`` bits at a time.
 
     Raises
     ------
     ValueError
         If more words follow than the header announces: the tile would take them for a second program.
     """
+    parts = max(1, INSTRUCTION_BITS // width)
+    words = [
+        sum(flit << position * width for position, flit in enumerate(flits[first : first + parts]))
+        & ((1 << INSTRUCTION_BITS) - 1)
+        for first in range(0, len(flits), parts)
+    ]
     if not words:
         return TileProgram(Program((), config_hash), ErrorCode.NONE, False)
     magic, version, length = words[0] & 0xFFFF, words[0] >> 16 & 0xFFFF, words[0] >> 32 & 0xFFFFFFFF
@@ -228,28 +251,15 @@ class Memories:
         self._armed: list[set[int]] = [set() for _ in clusters]
 
     def write(self, command: Write) -> None:
-        """Carry out a WRITE.
-
-        Raises
-        ------
-        Fault
-            DESTINATION, UNIT or ADDRESS.
-        """
-        config = self.config
-        if not command.destinations or command.destinations >> config.clusters:
-            raise Fault(AcceleratorError.DESTINATION, config.host, command.unit)
-        size = unit_size(command.unit, config)
-        if not size:
-            raise Fault(AcceleratorError.UNIT, config.host, command.unit)
+        """Carry out a WRITE that :func:`check_command` has not refused."""
+        size = unit_size(command.unit, self.config)
         first, after = command.address, command.address + len(command.payload)
-        if after > size:
-            raise Fault(AcceleratorError.ADDRESS, config.host, command.unit, max(first, size))
         group, tile = command.unit & 0xC0, command.unit & 0x3F
         memory = group == Unit.TAPS or command.unit == Unit.GATHER_MEMORY
         if memory and not self._keeps:
             return
-        bits = bits_of_words(command.payload, config.flit_bits) if memory else None
-        for cluster in range(config.clusters):
+        bits = bits_of_words(command.payload, self.config.flit_bits) if memory else None
+        for cluster in range(self.config.clusters):
             if not command.destinations >> cluster & 1:
                 continue
             if bits is not None:
@@ -326,13 +336,8 @@ class Memories:
             raise ValueError(
                 f"PROGRAM_START + PROGRAM_WORDS must be at most {config.program_words}, not {start}+{words}"
             )
-        first = start * parts
-        width = config.flit_bits
-        fed = tuple(
-            sum(memory[index + part] << part * width for part in range(parts)) & ((1 << 128) - 1)
-            for index in range(first, first + words * parts, parts)
-        )
-        program = read_program(fed, config.tile(tile).hash)
+        fed = tuple(memory[start * parts : (start + words) * parts])
+        program = read_program(fed, config.flit_bits, config.tile(tile).hash)
         return TileStart(program, registers[TileRegister.TAPS_START], registers[TileRegister.TAPS_WORDS])
 
 
