@@ -1,0 +1,147 @@
+"""Blocks as modules: each once in the text, and the same to a simulator as ordinary submodules."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import In, Out, connect, flipped
+from cocotb.clock import Clock
+from cocotb.triggers import ReadOnly, RisingEdge
+
+from hw.accelerator.hierarchy import ModuleNameError, design_text, instantiate
+from hw.component import Component
+from hw.verilog import module_verilog
+from sim.runner import build, run
+
+PAIR = data.StructLayout({"low": 3, "high": 5})
+CYCLES = 60
+
+
+class Scaler(Component):
+    """Adds a constant to the high part, a cycle later."""
+
+    def __init__(self) -> None:
+        super().__init__({"x": In(stream.Signature(PAIR)), "y": Out(stream.Signature(PAIR)), "moved": Out(8)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.count = counter = Module()
+        moved = Signal(8)
+        m.d.comb += [self.x.ready.eq(~self.y.valid | self.y.ready), self.moved.eq(moved)]
+        with m.If(self.x.ready):
+            m.d.sync += [self.y.valid.eq(self.x.valid), self.y.payload.low.eq(self.x.payload.low)]
+            m.d.sync += self.y.payload.high.eq(self.x.payload.high + 3)
+        with counter.If(self.y.valid & self.y.ready):
+            counter.d.sync += moved.eq(moved + 1)
+        return m
+
+
+class Pipeline(Component):
+    """Two scalers, one after the other."""
+
+    def __init__(self, *, flat: bool) -> None:
+        self.flat = flat
+        super().__init__({"x": In(stream.Signature(PAIR)), "y": Out(stream.Signature(PAIR)), "moved": Out(9)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        first = instantiate(m, "first", Scaler(), "scaler", flat=self.flat)
+        second = instantiate(m, "second", Scaler(), "scaler", flat=self.flat)
+        connect(m, flipped(self.x), first.x)
+        connect(m, first.y, second.x)
+        connect(m, second.y, flipped(self.y))
+        m.d.comb += self.moved.eq(first.moved + second.moved)
+        return m
+
+
+class Twice(Component):
+    """Two pipelines, one after the other."""
+
+    def __init__(self, *, flat: bool) -> None:
+        self.flat = flat
+        super().__init__({"x": In(stream.Signature(PAIR)), "y": Out(stream.Signature(PAIR)), "moved": Out(9)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        first = instantiate(m, "first", Pipeline(flat=self.flat), "pipeline", flat=self.flat)
+        second = instantiate(m, "second", Pipeline(flat=self.flat), "pipeline", flat=self.flat)
+        connect(m, flipped(self.x), first.x)
+        connect(m, first.y, second.x)
+        connect(m, second.y, flipped(self.y))
+        m.d.comb += self.moved.eq(second.moved)
+        return m
+
+
+def hierarchical() -> str:
+    return design_text(Twice(flat=False), "twice", {"pipeline": Pipeline(flat=False), "scaler": Scaler()})
+
+
+def test_each_module_once() -> None:
+    text = hierarchical()
+    assert re.findall(r"^module (\S+?) ?\(", text, re.MULTILINE) == ["twice", "pipeline", "scaler", r"\scaler.count"]
+    assert len(re.findall(r"^  scaler ", text, re.MULTILINE)) == 2
+    assert len(re.findall(r"^  pipeline ", text, re.MULTILINE)) == 2
+    assert len(hierarchical()) < len(module_verilog(Twice(flat=True), "twice"))
+
+
+def test_ports_are_flat_vectors() -> None:
+    scaler = module_verilog(Scaler(), "scaler")
+    for port in ("input [7:0] x__payload;", "output [7:0] y__payload;", "input y__ready;", "input clk;", "input rst;"):
+        assert f"  {port}\n" in scaler
+
+
+def test_the_same_text_elsewhere(tmp_path: Path) -> None:
+    script = "import sys\nfrom test_hierarchy import hierarchical\nsys.stdout.write(hierarchical())\n"
+    paths = [str(Path(__file__).parent), *filter(None, sys.path)]
+    made = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONHASHSEED": "5"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert made.stdout == hierarchical()
+    assert re.search(r"(?<![\w.])/(home|tmp|work|usr|root|opt|Users)\b", made.stdout) is None
+
+
+def test_names_must_differ_and_be_there() -> None:
+    with pytest.raises(ModuleNameError, match="modules of a design must have different names, not 'scaler' twice"):
+        design_text(Scaler(), "scaler", {"scaler": Scaler()})
+    with pytest.raises(ModuleNameError, match=r"must have different names, not .+scaler.count' twice"):
+        design_text(Scaler(), "scaler", {"scaler.count": Scaler()})
+    with pytest.raises(ModuleNameError, match="must be given for all that is instantiated, 'scaler' is missing"):
+        design_text(Twice(flat=False), "twice", {"pipeline": Pipeline(flat=False)})
+
+
+def test_simulates_as_its_flat_twin() -> None:
+    traces: list[str] = []
+    for text in (hierarchical(), module_verilog(Twice(flat=True), "twice")):
+        result = run(build(text, "twice", "icarus"), __file__, seed=3, timeout=60)
+        traces.append((result.folder / "trace.txt").read_text(encoding="utf-8"))
+    assert traces[0] == traces[1]
+    assert len(set(traces[0].splitlines())) > CYCLES // 2
+
+
+@cocotb.test()
+async def writes_a_trace(dut: Any) -> None:
+    """The outputs of every cycle under inputs drawn from the seed."""
+    rng, lines = cocotb.RANDOM_SEED, list[str]()
+    Clock(dut.clk, 2, "ns").start()
+    dut.rst.value = 0
+    for cycle in range(CYCLES):
+        rng = rng * 1103515245 + 12345 & 0x7FFFFFFF
+        dut.x__payload.value, dut.x__valid.value, dut.y__ready.value = rng >> 8 & 0xFF, rng >> 18 & 1, rng >> 20 & 1
+        await ReadOnly()
+        lines.append(f"{cycle} {dut.x__ready.value} {dut.y__valid.value} {dut.y__payload.value} {dut.moved.value}")
+        await RisingEdge(dut.clk)
+    Path("trace.txt").write_text("\n".join(lines), encoding="utf-8")
