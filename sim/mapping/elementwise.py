@@ -18,10 +18,13 @@ from sim.mapping.shapes import ElementwiseShape, LayerShape
 
 __all__ = [
     "ElementBatch",
+    "ElementFields",
     "ElementwiseFeeder",
     "OperandLoad",
     "element_batches",
+    "elementwise_fields",
     "elementwise_jobs",
+    "emit_elementwise",
     "load_operand",
     "operand_planes",
     "result_rows",
@@ -90,8 +93,11 @@ def result_rows(job: JobPlan, config: TileConfig) -> Integers:
 
 
 @dataclass(frozen=True)
-class _Fields:
-    """First columns: operands, the second product, the sum, carries and the sign where addends depend on it."""
+class ElementFields:
+    """First columns: operands, the second product, the sum, carries and the sign where addends depend on it.
+
+    ``end`` is the column behind the last one that is written.
+    """
 
     operands: tuple[int, ...]
     product: int
@@ -100,19 +106,48 @@ class _Fields:
     end: int
 
 
-def _fields(shape: ElementwiseShape) -> _Fields:
+def elementwise_fields(
+    shape: ElementwiseShape, config: TileConfig, base: int = 0, operands: tuple[int, ...] | None = None
+) -> ElementFields | RoundedFields:
+    """Where the fields of an element-wise layer lie: from column ``base``, or with operands that lie elsewhere.
+
+    Raises
+    ------
+    MappingError
+        If the tile has too few columns or a field would be wider than an instruction can name.
+    """
+    if shape.rounded is None:
+        fields = _fields(shape, base, operands)
+    else:
+        fields = rounded_fields(shape, shape.rounded, base, operands)
+    if fields.end > config.columns:
+        raise MappingError(
+            f"layer {shape.name!r} needs columns of at least {fields.end}, config {config.name} has {config.columns}"
+        )
+    if shape.sum_bits > MAXIMUM_FIELD or shape.factor_bits > MAXIMUM_OPERAND:
+        raise MappingError(
+            f"layer {shape.name!r} needs factors of {shape.factor_bits} and sums of {shape.sum_bits} bits, an "
+            f"instruction can name at most {MAXIMUM_OPERAND} and {MAXIMUM_FIELD}"
+        )
+    return fields
+
+
+def _fields(shape: ElementwiseShape, base: int, given: tuple[int, ...] | None) -> ElementFields:
+    column = base
     operands: list[int] = []
-    column = 0
-    for bits in shape.activation_bits:
-        operands.append(column)
-        column += bits
+    if given is None:
+        for bits in shape.activation_bits:
+            operands.append(column)
+            column += bits
+    else:
+        operands += given
     product = column
     if len(operands) > 1:
         column += shape.factor_bits + max(shape.activation_bits[1:])
     scratch = column
     total = column + (2 if shape.two_sided else 1)
     end = total + max(shape.sum_bits, shape.shift + shape.output_bits)
-    return _Fields(tuple(operands), product, total, scratch, end)
+    return ElementFields(tuple(operands), product, total, scratch, end)
 
 
 def elementwise_jobs(shape: ElementwiseShape, config: TileConfig, layer: Elementwise | None) -> tuple[JobPlan, ...]:
@@ -123,20 +158,11 @@ def elementwise_jobs(shape: ElementwiseShape, config: TileConfig, layer: Element
     MappingError
         If the tile has too few columns or a field would be wider than an instruction can name.
     """
-    fields = _fields(shape) if shape.rounded is None else rounded_fields(shape, shape.rounded)
-    if fields.end > config.columns:
-        raise MappingError(
-            f"layer {shape.name!r} needs columns of at least {fields.end}, config {config.name} has {config.columns}"
-        )
-    if shape.sum_bits > MAXIMUM_FIELD or shape.factor_bits > MAXIMUM_OPERAND:
-        raise MappingError(
-            f"layer {shape.name!r} needs factors of {shape.factor_bits} and sums of {shape.sum_bits} bits, an "
-            f"instruction can name at most {MAXIMUM_OPERAND} and {MAXIMUM_FIELD}"
-        )
+    fields = elementwise_fields(shape, config)
     return tuple(_job(shape, fields, batch, config, layer) for batch in element_batches(shape, config))
 
 
-def _emit_products(builder: Builder, shape: ElementwiseShape, fields: _Fields, layer: Elementwise | None) -> None:
+def _emit_products(builder: Builder, shape: ElementwiseShape, fields: ElementFields, layer: Elementwise | None) -> None:
     """Write the sum of the products of the loaded operands to the total; joins all port operations."""
     width, total, scratch = shape.sum_bits, fields.sum, fields.scratch
     for index, (column, bits) in enumerate(zip(fields.operands, shape.activation_bits, strict=True)):
@@ -159,7 +185,7 @@ def _emit_products(builder: Builder, shape: ElementwiseShape, fields: _Fields, l
 
 def _job(
     shape: ElementwiseShape,
-    fields: _Fields | RoundedFields,
+    fields: ElementFields | RoundedFields,
     batch: ElementBatch,
     config: TileConfig,
     layer: Elementwise | None,
@@ -167,6 +193,18 @@ def _job(
     builder = Builder(config)
     for index, (column, bits) in enumerate(zip(fields.operands, shape.activation_bits, strict=True)):
         load_operand(builder, column, bits, index, batch)
+    value = emit_elementwise(builder, shape, fields, layer)
+    builder.store_rows(value, shape.output_bits, batch.blocks)
+    return builder.finish(batch)
+
+
+def emit_elementwise(
+    builder: Builder, shape: ElementwiseShape, fields: ElementFields | RoundedFields, layer: Elementwise | None
+) -> int:
+    """Write what turns the operands into the result in all rows; returns the first column of the stored numbers.
+
+    Joins all port operations.
+    """
     if isinstance(fields, RoundedFields):
         emit_rounded_sum(builder, shape, fields, None if layer is None else layer.rounded_sum)
     else:
@@ -185,8 +223,7 @@ def _job(
         builder.add_constant(total, width, positive, shape.constant_bits, scratch)
     value = total + shape.shift
     builder.clamp(value, width - shape.shift, shape.low, shape.high, shape.output_bits, scratch)
-    builder.store_rows(value, shape.output_bits, batch.blocks)
-    return builder.finish(batch)
+    return value
 
 
 class ElementwiseFeeder:

@@ -37,16 +37,18 @@ def _product_columns(rounded: RoundedSumShape) -> int:
     return max(rounded.product_bits, rounded.shift + rounded.sum_bits)
 
 
-def rounded_fields(shape: ElementwiseShape, rounded: RoundedSumShape) -> RoundedFields:
-    """Where the fields lie."""
+def rounded_fields(
+    shape: ElementwiseShape, rounded: RoundedSumShape, base: int = 0, given: tuple[int, ...] | None = None
+) -> RoundedFields:
+    """Where the fields lie: from column ``base``, or with ``given`` operands that lie elsewhere."""
     inputs = sum(shape.activation_bits)
     total = max(shape.sum_bits, shape.shift + shape.output_bits)
     scratch = 2 if shape.two_sided or rounded.two_sided else 1
-    addition = scratch + max(total, inputs + rounded.shift)
+    addition = base + scratch + max(total, inputs + rounded.shift)
     product = addition - rounded.shift
     first = product - inputs
-    operands = (first, first + shape.activation_bits[0])
-    return RoundedFields(operands, product, addition, scratch, 0, product + _product_columns(rounded))
+    operands = (first, first + shape.activation_bits[0]) if given is None else (given[0], given[1])
+    return RoundedFields(operands, product, addition, base + scratch, base, product + _product_columns(rounded))
 
 
 def emit_rounded_sum(

@@ -1,0 +1,360 @@
+"""Programs of CAPs: dot products of the windows that a gather unit forms, by counting responders.
+
+The tap tiles of a window come as whole planes, in the order of the gather unit, into a ring of slots; weights come from
+the CAP's taps memory into two buffers.  Sums are drained to the accumulator columns, one row block for each channel of
+a round, and stored to the MAP while the next round's DOTs run.
+
+A tile stands still while a beat is missing, so a LOAD of planes is issued when a model of the gather unit says that its
+beats are there, or when they cannot wait any more.  All CAPs of a cluster run programs of the same structure, so none
+of them waits for beats or turns in an order that others do not have.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from hw.accelerator.config import AcceleratorConfig
+from hw.isa import Instruction, LoadKind, Opcode, StoreKind
+from sim.mapping.builder import Builder, Sink, Source
+from sim.mapping.errors import MappingError
+
+__all__ = ["Dots", "Use", "WeightLoad", "WindowLoad", "cap_program", "check_dots", "unit_uses"]
+
+MAXIMUM_LOAD = 64
+_MOST_PARTS = 12
+_CHUNKS = (8, 4, 2, 1)
+
+
+@dataclass(frozen=True)
+class Dots:
+    """What the dot products of a layer have in common.
+
+    Parameters
+    ----------
+    tiles : tap tiles of a window.
+    window_bits, weight_bits, weights_signed : the operands.
+    accumulator_bits : of each sum.
+    out_rows : cycles that the gather unit takes for a beat.
+    """
+
+    tiles: int
+    window_bits: int
+    weight_bits: int
+    weights_signed: bool
+    accumulator_bits: int
+    out_rows: int
+
+    @property
+    def cycles(self) -> int:
+        """About the cycles of one DOT with what goes with it."""
+        return self.window_bits * self.weight_bits + 3
+
+
+@dataclass(frozen=True)
+class Use:
+    """One DOT: the round (counted from the program's first), the channel of the round and the tap tile."""
+
+    turn: int
+    item: int
+    tile: int
+
+
+@dataclass(frozen=True)
+class WindowLoad(Source):
+    """Planes of a tap tile, next in the gather unit's order."""
+
+
+@dataclass(frozen=True)
+class WeightLoad(Source):
+    """Weights of the next DOTs."""
+
+
+def check_dots(dots: Dots, config: AcceleratorConfig, name: str) -> None:
+    """Refuse dot products that do not fit a CAP.
+
+    Raises
+    ------
+    MappingError
+        The text says what would do.
+    """
+    cap = config.cap
+    limits = (
+        ("total_bits", dots.accumulator_bits, cap.total_bits),
+        ("fill_bits", dots.window_bits + dots.weight_bits + cap.count_bits + 1, cap.fill_bits),
+        ("columns", dots.window_bits + 2 * dots.weight_bits + dots.accumulator_bits, cap.columns),
+    )
+    for quantity, needed, given in limits:
+        if needed > given:
+            raise MappingError(
+                f"layer {name!r} needs {quantity} of at least {needed} in a CAP, config {cap.name} has {given}"
+            )
+
+
+def cap_program(
+    config: AcceleratorConfig, dots: Dots, rounds: Sequence[int], bias: Callable[[int, int], int] | None
+) -> tuple[tuple[Instruction, ...], list[Use]]:
+    """The program of a CAP for rounds of so many channels each, and its DOTs in the order of their weights.
+
+    ``bias`` gives the constant from which the sum of (round, channel of the round) starts; without it sums start from 0.
+    """
+    group, chunk = _columns(config, dots, tuple(rounds[:3]))
+    schedule = _Schedule(config, dots, rounds, group, chunk, bias)
+    schedule.emit()
+    return schedule.builder.finish(None).instructions, [Use(use.turn, use.item, use.tile) for use in schedule.uses]
+
+
+def unit_uses(dots: Dots, items: int) -> int:
+    """DOTs of a round of ``items`` channels in a CAP."""
+    return dots.tiles * items
+
+
+@lru_cache(maxsize=256)
+def _columns(config: AcceleratorConfig, dots: Dots, rounds: tuple[int, ...]) -> tuple[int, int]:
+    """Tap tiles that are resident together, and weights in each buffer: what takes the least time by the model."""
+    best: tuple[int, int, int] | None = None
+    for parts in range(1, min(dots.tiles, _MOST_PARTS) + 1):
+        group = -(-dots.tiles // parts)
+        for chunk in _CHUNKS:
+            if _slots(config, dots, chunk) < group or chunk * dots.weight_bits > MAXIMUM_LOAD:
+                continue
+            schedule = _Schedule(config, dots, rounds, group, chunk, None)
+            schedule.emit()
+            if best is None or schedule.clock.now < best[0]:
+                best = (schedule.clock.now, group, chunk)
+    if best is None:
+        return min(dots.tiles, _slots(config, dots, 1)), 1
+    return best[1], best[2]
+
+
+def _slots(config: AcceleratorConfig, dots: Dots, chunk: int) -> int:
+    columns = config.cap.columns - dots.accumulator_bits - 2 * chunk * dots.weight_bits
+    return columns // dots.window_bits
+
+
+class _Clock:
+    """A rough model of a CAP's time, of its port and of the gather unit ahead of it."""
+
+    def __init__(self, config: AcceleratorConfig, dots: Dots) -> None:
+        self.now = 0
+        self.port = 0  # when the port is free
+        self.done: list[int] = []
+        self.rows, self.queue = dots.out_rows, config.gather_queue
+        self.depth = config.cap.port_queue
+        self.ready = 0  # when the latest beat was ready
+        self.takes: deque[int] = deque(maxlen=config.gather_queue)
+
+    def beats(self, count: int) -> tuple[int, int, deque[int]]:
+        """When the last of the next ``count`` beats could be taken, were it asked for now; and the state after it."""
+        time, ready, takes = max(self.port, self.now), self.ready, self.takes.copy()
+        for _ in range(count):
+            room = takes[0] + 1 if len(takes) == self.queue else 0
+            ready = max(ready + self.rows, room)
+            time = max(time + 1, ready)
+            takes.append(time)
+        return time, ready, takes
+
+    def issue(self, steps: int) -> None:
+        """A port operation of so many steps."""
+        self.now += 1
+        if len(self.done) >= self.depth:
+            self.now = max(self.now, self.done[-self.depth])
+        self.port = max(self.port, self.now) + steps
+        self.done.append(self.port)
+
+    def take(self, count: int) -> None:
+        """A LOAD of so many beats of the gather unit; what is late delays everything."""
+        wanted = max(self.port, self.now) + count
+        time, self.ready, self.takes = self.beats(count)
+        self.issue(count)
+        self.now += max(0, time - wanted)
+        self.port = max(self.port, time)
+        self.done[-1] = self.port
+
+    def join(self, ticket: int) -> None:
+        """A SYNC."""
+        self.now = max(self.now, self.done[ticket] if ticket >= 0 else 0)
+
+
+@dataclass
+class _Use:
+    """One DOT, its resident load and what happens before and after it."""
+
+    turn: int
+    item: int
+    tile: int
+    load: int
+    starts: bool
+    resumes: bool
+    drains: bool
+    ends: bool
+
+
+class _Schedule:
+    """The program of a CAP."""
+
+    def __init__(
+        self,
+        config: AcceleratorConfig,
+        dots: Dots,
+        rounds: Sequence[int],
+        group: int,
+        chunk: int,
+        bias: Callable[[int, int], int] | None,
+    ) -> None:
+        self.config, self.dots, self.bias, self.chunk = config, dots, bias, chunk
+        self.builder = Builder(config.cap)
+        self.clock = _Clock(config, dots)
+        self.accumulator = config.cap.columns - dots.accumulator_bits
+        self.uses, loads = _order(dots.tiles, rounds, group)
+        self.slots = min(_slots(config, dots, chunk), max(1, loads))
+        self.buffers = self.slots * dots.window_bits
+        first, last = [len(self.uses)] * loads, [0] * loads
+        for index, use in enumerate(self.uses):
+            first[use.load] = min(first[use.load], index)
+            last[use.load] = index
+        self.needed = first
+        self.free = [last[load - self.slots] + 1 if load >= self.slots else 0 for load in range(loads)]
+        self.tickets = [-1] * loads
+        self.issued = 0  # planes
+        self.pending: deque[int] = deque()  # row blocks to be stored
+        self.last_drain = -1
+
+    def emit(self) -> None:
+        """Write everything, DOT by DOT."""
+        builder, dots, clock = self.builder, self.dots, self.clock
+        chunks = _chunks(len(self.uses), self.chunk)
+        weights = [self._load_weights(0, chunks[0])]
+        number = 0
+        for index, use in enumerate(self.uses):
+            if index == chunks[number].stop:
+                number += 1
+            self._load_windows(index, urgent=True)
+            if index == chunks[number].start and number + 1 < len(chunks):
+                weights.append(self._load_weights(number + 1, chunks[number + 1]))
+            self._load_windows(index, urgent=False)
+            if self.pending:
+                self._store()
+            self._start(use)
+            self._sync(max(weights[number], self.tickets[use.load]))
+            builder.emit(
+                Opcode.DOT,
+                a=self._slot(use.load),
+                a_width=dots.window_bits,
+                b=self._buffer(number) + (index - chunks[number].start) * dots.weight_bits,
+                b_width=dots.weight_bits,
+                b_signed=dots.weights_signed,
+            )
+            clock.now += dots.window_bits * dots.weight_bits + 2
+            if use.drains:
+                while self.pending and self.pending[0] <= use.item:
+                    self._store()
+                self.last_drain = builder.drain(self.accumulator, dots.accumulator_bits, use.item)
+                clock.issue(dots.accumulator_bits)
+            if use.ends:
+                self.pending.extend(range(use.item + 1))
+        while self.pending:
+            self._store()
+
+    def _start(self, use: _Use) -> None:
+        """Set the totals before the first DOT of a sum, or of a group of its tap tiles."""
+        if use.resumes:
+            self._sync(self.last_drain)
+            ticket = self.builder.restore(self.accumulator, self.dots.accumulator_bits, use.item)
+            self.clock.issue(self.dots.accumulator_bits)
+            self._sync(ticket)
+        elif use.starts:
+            self.builder.emit(Opcode.INIT, constant=0 if self.bias is None else self.bias(use.turn, use.item))
+            self.clock.now += 1
+
+    def _sync(self, ticket: int) -> None:
+        self.builder.sync(ticket)
+        self.clock.join(ticket)
+
+    def _store(self) -> None:
+        self.builder.store(
+            StoreKind.BLOCK, self.accumulator, self.dots.accumulator_bits, Sink(0, 0), self.pending.popleft()
+        )
+        self.clock.issue(self.dots.accumulator_bits)
+
+    def _load_weights(self, number: int, chunk: range) -> int:
+        planes = len(chunk) * self.dots.weight_bits
+        self.clock.issue(planes)
+        return self.builder.load(LoadKind.TAPS, self._buffer(number), planes, WeightLoad())
+
+    def _load_windows(self, index: int, *, urgent: bool) -> None:
+        """Issue what DOT ``index`` needs, and unless only ``urgent``, planes whose beats are there by now."""
+        bits, beats = self.dots.window_bits, self.config.beats
+        while self.issued < len(self.needed) * bits:
+            load, plane = divmod(self.issued, bits)
+            if self.free[load] > index:
+                return
+            if self.needed[load] <= index:
+                count = min(bits - plane, MAXIMUM_LOAD)
+            elif urgent:
+                return
+            else:
+                count = self._ready(bits - plane)
+                if not count:
+                    return
+            self.tickets[load] = self.builder.load(LoadKind.PLANES, self._slot(load) + plane, count, WindowLoad())
+            self.clock.take(count * beats)
+            self.issued += count
+
+    def _ready(self, most: int) -> int:
+        """How many of the next planes can be taken without a wait."""
+        beats, start = self.config.beats, max(self.clock.port, self.clock.now)
+        count = 0
+        while count < most and self.clock.beats((count + 1) * beats)[0] <= start + (count + 1) * beats:
+            count += 1
+        return count
+
+    def _slot(self, load: int) -> int:
+        return load % self.slots * self.dots.window_bits
+
+    def _buffer(self, number: int) -> int:
+        return self.buffers + number % 2 * self.chunk * self.dots.weight_bits
+
+
+def _order(tiles: int, rounds: Sequence[int], group: int) -> tuple[list[_Use], int]:
+    """All DOTs in order, and the number of resident loads.
+
+    Tap tiles that are resident together serve all channels of a round before the next ones.
+    """
+    uses: list[_Use] = []
+    loads = 0
+    for turn, items in enumerate(rounds):
+        alone = items == 1  # its sum can stay in the totals from group to group
+        for first in range(0, tiles, group):
+            members = range(first, min(first + group, tiles))
+            for item in range(items):
+                for tile in members:
+                    begins, ends = tile == members[0], tile == members[-1]
+                    whole = members[-1] == tiles - 1
+                    uses.append(
+                        _Use(
+                            turn=turn,
+                            item=item,
+                            tile=tile,
+                            load=loads + tile - first,
+                            starts=begins and first == 0,
+                            resumes=begins and first > 0 and not alone,
+                            drains=ends and (whole or not alone),
+                            ends=ends and whole and item == items - 1,
+                        )
+                    )
+            loads += len(members)
+    return uses, loads
+
+
+def _chunks(count: int, longest: int) -> list[range]:
+    """Runs of DOTs whose weights come together; short ones first, so that the first need not wait long."""
+    runs: list[range] = []
+    start, size = 0, 1
+    while start < count:
+        runs.append(range(start, min(start + size, count)))
+        start += size
+        size = min(2 * size, longest)
+    return runs
