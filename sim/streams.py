@@ -14,7 +14,11 @@ import cocotb
 from cocotb.task import Task
 from cocotb.triggers import RisingEdge
 
-__all__ = ["Stalls", "StreamSink", "StreamSource"]
+__all__ = ["AXI", "Stalls", "StreamSink", "StreamSource"]
+
+AMARANTH = ("__payload", "__valid", "__ready")
+AXI = ("_tdata", "_tvalid", "_tready")
+"""How the ports of a stream are called after its name: in Amaranth's Verilog, and in AXI4-Stream."""
 
 
 class Stalls:
@@ -46,13 +50,19 @@ class StreamSource:
     ----------
     clock, dut, name : the clock's handle, the design, and the stream's name (ports ``<name>__payload`` and so on).
     stalls : when to leave ``valid`` low although a word is there.
+    ports : what the names of its ports end in.
     """
 
-    def __init__(self, clock: Any, dut: Any, name: str, stalls: Stalls | None = None):
+    def __init__(
+        self,
+        clock: Any,
+        dut: Any,
+        name: str,
+        stalls: Stalls | None = None,
+        ports: tuple[str, str, str] = AMARANTH,
+    ):
         self.clock = clock
-        self.payload = getattr(dut, f"{name}__payload")
-        self.valid = getattr(dut, f"{name}__valid")
-        self.ready = getattr(dut, f"{name}__ready")
+        self.payload, self.valid, self.ready = (getattr(dut, name + port) for port in ports)
         self.stalls = stalls or Stalls()
         self.sent = 0
         self._task: Task[None] | None = None
@@ -102,11 +112,16 @@ class StreamSink:
     Asserts that a word that is offered stays the same until it is taken.
     """
 
-    def __init__(self, clock: Any, dut: Any, name: str, stalls: Stalls | None = None):
+    def __init__(
+        self,
+        clock: Any,
+        dut: Any,
+        name: str,
+        stalls: Stalls | None = None,
+        ports: tuple[str, str, str] = AMARANTH,
+    ):
         self.clock = clock
-        self.payload = getattr(dut, f"{name}__payload")
-        self.valid = getattr(dut, f"{name}__valid")
-        self.ready = getattr(dut, f"{name}__ready")
+        self.payload, self.valid, self.ready = (getattr(dut, name + port) for port in ports)
         self.stalls = stalls or Stalls()
         self.words: list[int] = []
         self._task: Task[None] | None = None
