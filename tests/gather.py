@@ -17,6 +17,7 @@ from golden.accelerator.windows import GatherJob, beats, check
 from golden.engine import Bits
 from hw.accelerator.config import ACCELERATORS, AcceleratorConfig
 from hw.accelerator.gather import GatherUnit
+from hw.accelerator.protocol import GatherRegister
 
 TINY = ACCELERATORS["meshtiny"]
 """Two lanes of 32 outputs, two beats a plane, a queue of two beats."""
@@ -42,6 +43,55 @@ SHAPES = {
 }
 """Words of one, two and three flits; one, two and four lanes; one, two and eight beats a plane; queues of 2 to 4."""
 
+
+WRONG: list[tuple[dict[str, int], GatherRegister]] = [
+    *(({name: value}, GatherRegister[name.upper()]) for name, values in {
+        "base": (53, 64, 1 << 16, (1 << 32) - 1), "width": (0, 33, 1 << 31), "height": (0, 1 << 16, 1 << 31),
+        "rows_log2": (3, 6, 32, 1 << 31), "planes": (0, 33, 1 << 31), "channel_groups": (0, 65, 1 << 31),
+        "kernel_height": (0, 16, 1 << 31), "kernel_width": (0, 16, 1 << 31), "stride_y": (0, 5, 1 << 31),
+        "stride_x": (0, 5, 1 << 31), "pad_top": (16, 1 << 31), "pad_left": (16, 1 << 31), "out_width": (0, 33, 1 << 31),
+        "out_rows": (0, 7, 33, 1 << 31), "first_row": (1 << 16, 1 << 31), "sets": (0, 21846, 1 << 16, 1 << 31),
+        "rounds": (0, 1 << 16, 1 << 31), "first_group": (64, 1 << 31), "group_step": (64, 1 << 31),
+        "groups": (0, 4, 65, 1 << 31), "tiles": (0, 1 << 16, 1 << 31), "receivers": (0, 8, 1 << 31),
+    }.items() for value in values),
+    ({"height": 65535}, GatherRegister.BASE),
+    ({"base": 5, "height": 40}, GatherRegister.BASE),
+    ({"width": 32}, GatherRegister.ROWS_LOG2),
+    ({"width": 9}, GatherRegister.ROWS_LOG2),
+    ({"out_width": 11}, GatherRegister.OUT_ROWS),
+    ({"first_row": 65531}, GatherRegister.SETS),
+    ({"first_group": 1}, GatherRegister.GROUPS),
+    ({"channel_groups": 2}, GatherRegister.GROUPS),
+    ({"rounds": 2, "group_step": 1}, GatherRegister.GROUPS),
+    ({"rounds": 65535, "group_step": 63}, GatherRegister.GROUPS),
+    ({"width": 0, "height": 0}, GatherRegister.WIDTH),
+    ({"base": 53, "groups": 0}, GatherRegister.GROUPS),
+    ({"sets": 0, "receivers": 0}, GatherRegister.SETS),
+    ({"width": 9, "groups": 4}, GatherRegister.ROWS_LOG2),
+]  # fmt: skip
+"""Changes of the small job on the tiny accelerator, and the register that is wrong then."""
+
+LARGEST: list[dict[str, int]] = [
+    {"base": 52},
+    {"base": 4, "height": 40},
+    {"width": 1, "rows_log2": 5},
+    {"width": 32, "rows_log2": 0, "height": 3},
+    {"planes": 32, "channel_groups": 1, "groups": 1, "height": 4, "tiles": 1, "sets": 1},
+    {"base": 0, "channel_groups": 64, "groups": 64, "planes": 1, "height": 4, "tiles": 10},
+    {"kernel_height": 15, "kernel_width": 15, "stride_y": 4, "stride_x": 4, "pad_top": 15, "pad_left": 15, "tiles": 40},
+    {"out_width": 32, "out_rows": 1},
+    {"out_width": 1, "out_rows": 32, "tiles": 2},
+    {"first_row": 65530},
+    {"sets": 21845},
+    {"sets": 65535, "out_rows": 1},
+    {"rounds": 65535},
+    {"rounds": 2, "group_step": 63, "groups": 1, "channel_groups": 64, "planes": 1, "height": 4, "base": 0, "tiles": 2},
+    {"group_step": 63},
+    {"tiles": 65535},
+    {"receivers": 7},
+    {"pad_value": (1 << 32) - 1},
+]
+"""Changes of the small job on the tiny accelerator up to the ends of ranges."""
 
 # See hw/verilog.py: without it a process whose inputs never change would not run in Icarus.
 _STARTER = re.compile(r"^  reg (\\\$auto\$verilog_backend\S+) += 0;$", re.MULTILINE)
