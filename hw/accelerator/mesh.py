@@ -8,16 +8,22 @@
               [router width] <--> ..
 """
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from hw.accelerator.config import AcceleratorConfig
+from hw.accelerator.hierarchy import instantiate
 from hw.accelerator.layouts import flit_layout
 from hw.accelerator.router import PORTS, Router
 from hw.component import Component
 
-__all__ = ["Mesh"]
+__all__ = ["ROUTER", "Mesh"]
+
+ROUTER = "router"
+"""Name of the Verilog module of which all routers are instances."""
 
 
 class Mesh(Component):
@@ -25,6 +31,12 @@ class Mesh(Component):
 
     **Latency**: a flit that is taken in cycle t is offered at a destination ``hops`` routers further in t + 1 + hops,
     where nothing else moves. **Throughput**: one flit a cycle on each link.
+
+    Parameters
+    ----------
+    config : sizes.
+    flat : routers are ordinary submodules, for Amaranth's own simulator; else
+        :func:`~hw.accelerator.hierarchy.design_text` needs a :class:`~hw.accelerator.router.Router` as :data:`ROUTER`.
 
     Members
     -------
@@ -34,8 +46,8 @@ class Mesh(Component):
     moved_0, stalled_0, .. : counters' outputs of each router, see :class:`~hw.accelerator.router.Router`.
     """
 
-    def __init__(self, config: AcceleratorConfig):
-        self.config = config
+    def __init__(self, config: AcceleratorConfig, *, flat: bool = False):
+        self.config, self.flat = config, flat
         flits = stream.Signature(flit_layout(config))
         clusters = range(config.clusters)
         super().__init__(
@@ -53,7 +65,10 @@ class Mesh(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
-        routers = [self._add_router(m, cluster) for cluster in range(config.clusters)]
+        routers = [
+            instantiate(m, f"router_{cluster}", Router(config), ROUTER, flat=self.flat)
+            for cluster in range(config.clusters)
+        ]
         m.d.comb += self.empty.eq(Cat(router.empty for router in routers).all())
 
         # Neighbours in a row and in a column; what is left open at the border has no flit and takes none.
@@ -77,14 +92,8 @@ class Mesh(Component):
             ]
         return m
 
-    def _add_router(self, m: Module, cluster: int) -> Router:
-        """One more router."""
-        router = Router(self.config)
-        m.submodules[f"router_{cluster}"] = router
-        return router
 
-
-def _join(m: Module, one: Router, side: str, other: Router, opposite: str) -> None:
+def _join(m: Module, one: Any, side: str, other: Any, opposite: str) -> None:
     """Both ways between two neighbours."""
     _forward(m, getattr(one, f"{side}_out"), getattr(other, f"{opposite}_in"))
     _forward(m, getattr(other, f"{opposite}_out"), getattr(one, f"{side}_in"))

@@ -127,6 +127,9 @@ class Router(Component):
     moved, stalled : a bit for each output, a flit was handed over, or was offered and not taken, in this cycle.
     """
 
+    buffer = FlitBuffer
+    """The queue at each input."""
+
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         self.layout = flit_layout(config)
@@ -141,12 +144,12 @@ class Router(Component):
                 "stalled": Out(len(PORTS)),
             }
         )
-        self.buffers = {port: FlitBuffer(config) for port in PORTS}
         self.taken = {port: Signal(len(PORTS), name=f"{port}_taken") for port in PORTS}
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        for port, buffer in self.buffers.items():
+        buffers = {port: self.buffer(self.config) for port in PORTS}
+        for port, buffer in buffers.items():
             m.submodules[f"{port}_buffer"] = buffer
             arriving = getattr(self, f"{port}_in")
             m.d.comb += [
@@ -154,11 +157,11 @@ class Router(Component):
                 buffer.flits_in.valid.eq(arriving.valid),
                 arriving.ready.eq(buffer.flits_in.ready),
             ]
-        m.d.comb += self.empty.eq(Cat(buffer.empty for buffer in self.buffers.values()).all())
+        m.d.comb += self.empty.eq(Cat(buffer.empty for buffer in buffers.values()).all())
 
         # What each head still asks for: the outputs with a destination in their region that have not taken it.
         regions, asked = self._regions(m), {port: Signal(len(PORTS), name=f"{port}_asked") for port in PORTS}
-        for port, buffer in self.buffers.items():
+        for port, buffer in buffers.items():
             wanted = Cat(
                 (buffer.flits_out.payload.destinations & regions[output]).any() & (port in TURNS[output])
                 for output in PORTS
@@ -174,7 +177,7 @@ class Router(Component):
             with m.Switch(grant):
                 for place, port in enumerate(TURNS[output]):
                     with m.Case(1 << place):
-                        m.d.comb += head.eq(self.buffers[port].flits_out.payload)
+                        m.d.comb += head.eq(buffers[port].flits_out.payload)
                     m.d.comb += handed[port][index].eq(grant[place] & leaving.ready)
             m.d.comb += [leaving.payload.eq(head), leaving.payload.destinations.eq(head.destinations & regions[output])]
             m.d.comb += [
@@ -183,7 +186,7 @@ class Router(Component):
             ]
 
         # A head leaves once every output that it asks for has it.
-        for port, buffer in self.buffers.items():
+        for port, buffer in buffers.items():
             left = Signal(name=f"{port}_left")
             m.d.comb += [left.eq((asked[port] & ~handed[port]) == 0), buffer.flits_out.ready.eq(left)]
             m.d.sync += self.taken[port].eq(Mux(left, 0, self.taken[port] | handed[port]))
