@@ -89,7 +89,7 @@ class Register:
 
 REGISTERS: tuple[Register, ...] = (
     # Who it is.
-    Register("IDENTITY", 0x000, "ro", f"{IDENTITY:#010x}"),
+    Register("IDENTITY", 0x000, "ro", f"always {IDENTITY:#010x}"),
     Register(
         "VERSION", 0x004, "ro", "versions of the hardware",
         (Field("map", 0, 16, "of this table"), Field("architecture", 16, 16, "of what commands do")),

@@ -1,7 +1,7 @@
 """The register port of an accelerator: an AXI4-Lite slave, decoded as :mod:`hw.accelerator.register_map` says."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib.wiring import In, Member, Out
+from amaranth.lib.wiring import In, Out
 
 from hw.accelerator.config import AcceleratorConfig
 from hw.accelerator.register_map import MAP_BYTES, REGISTERS, Register, constants
@@ -70,7 +70,7 @@ class RegisterPort(Component):
                 if entry.access == "ro":
                     members[_member(entry)] = In(64 if entry.name.endswith(("_LOW", "_HIGH")) else 32)
                 else:
-                    members[_member(entry)] = Member(Out, entry.mask.bit_length(), init=entry.reset)
+                    members[_member(entry)] = Out(entry.mask.bit_length())
         super().__init__(AXI_LITE | members)
 
     def elaborate(self, platform: object) -> Module:
@@ -97,17 +97,19 @@ class RegisterPort(Component):
             m.d.sync += [data.eq(self.s_axi_wdata), strobes.eq(self.s_axi_wstrb), has_data.eq(1)]
 
         known = Signal()
-        with m.Switch(address):
-            for entry in REGISTERS:
-                if entry.access != "ro":
-                    member = getattr(self, _member(entry))
-                    with m.Case(entry.offset):
-                        m.d.comb += known.eq(strobes.all())
-                        with m.If(act & strobes.all()):
-                            if entry.access == "wo":
-                                m.d.comb += member.eq(data & entry.mask)
-                            else:
-                                m.d.sync += member.eq(data & entry.mask)
+        for entry in REGISTERS:
+            if entry.access == "ro":
+                continue
+            member, chosen = getattr(self, _member(entry)), Signal(name=f"writes_{_member(entry)}")
+            with m.If((address == entry.offset) & strobes.all()):
+                m.d.comb += [known.eq(1), chosen.eq(act)]
+            if entry.access == "wo":
+                m.d.comb += member.eq(Mux(chosen, data & entry.mask, 0))
+            else:
+                kept = Signal.like(member, name=f"kept_{_member(entry)}", init=entry.reset)
+                m.d.comb += member.eq(kept)
+                with m.If(chosen):
+                    m.d.sync += kept.eq(data & entry.mask)
         with m.If(act):
             m.d.sync += [
                 has_address.eq(0),

@@ -13,7 +13,7 @@ __all__ = ["RunCounters"]
 class RunCounters(Component):
     """Counters of the host port, 0 at the start of a run.
 
-    **Latency**: what happens in a cycle is counted in the next one; ``phase_cycle`` comes a cycle after ``phase_select``.
+    **Latency**: what happens in a cycle is counted in the next one; ``phase_cycle`` a cycle after ``phase_select``.
 
     Members
     -------
@@ -50,14 +50,13 @@ class RunCounters(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        counts = {
-            self.cycles: self.running,
-            self.words_in: self.word_in,
-            self.words_out: self.word_out,
-            self.waiting_in: self.running & self.waits_in,
-            self.waiting_out: self.running & self.waits_out,
-        }
-        for count, event in counts.items():
+        for count, event in (
+            (self.cycles, self.running),
+            (self.words_in, self.word_in),
+            (self.words_out, self.word_out),
+            (self.waiting_in, self.running & self.waits_in),
+            (self.waiting_out, self.running & self.waits_out),
+        ):
             with m.If(self.begins):
                 m.d.sync += count.eq(0)
             with m.Elif(event):
