@@ -183,8 +183,8 @@ async def rounds(unit: Bench) -> None:
 
 
 async def first_rows(unit: Bench) -> None:
-    """Outputs from the middle of the map, up to the last row that there can be."""
-    for first, stride in ((1, 1), (2, 2), (65530, 1), (65530, 4)):
+    """Outputs from the middle of the map, up to the last row that there can be; powers of two are far below the map."""
+    for first, stride in ((1, 1), (2, 2), (32768, 2), (32768, 4), (65530, 1), (65530, 4)):
         await unit.job(replace(SMALL_JOB, first_row=first, stride_y=stride, groups=1, tiles=2, pad_top=3))
 
 
