@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from golden.accelerator.port_times import GATHERED
 from golden.accelerator.stream import (
     ClusterStart,
     Fault,
@@ -35,12 +36,6 @@ from hw.config import TileConfig
 from hw.isa import ErrorCode, Instruction, LoadKind, Opcode, Program
 
 __all__ = ["AcceleratorOutcome", "GoldenAccelerator", "PhaseOutcome"]
-
-GATHERED = (LoadKind.PLANES, LoadKind.TAG)
-"""Kinds of LOAD whose beats come from the gather unit: whole columns."""
-
-ACCUMULATED = (LoadKind.BLOCK, LoadKind.TOTAL)
-"""Kinds of LOAD whose beats are words that CAPs stored."""
 
 
 @dataclass(frozen=True)

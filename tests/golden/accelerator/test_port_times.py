@@ -1,78 +1,32 @@
 """The tile times of beats against a port that works cycle by cycle, as the contract of the tile describes it."""
 
-from collections import deque
-from dataclasses import dataclass, field
-
 import numpy as np
 import pytest
 
 from golden.accelerator.port_times import port_times
-from golden.laws import body_cycles, port_steps, run_law
+from golden.laws import run_law
 from hw.accelerator.config import ACCELERATORS
 from hw.config import TileConfig
 from hw.isa import Instruction, LoadKind, Opcode, Owner, Program, StoreKind
+from tests.golden.accelerator.slow_tile import cycles
 from tests.golden.accelerator.streams import HALT, SYNC, load, store
 from tests.programs import random_program
 
 TILES = [ACCELERATORS["meshtiny"].cap, ACCELERATORS["mesh1x1"].map]
-PORT = (Opcode.LOAD, Opcode.STORE, Opcode.DRAIN, Opcode.RESTORE)
 STREAMING = (Opcode.LOAD, Opcode.STORE)
 
 
-@dataclass
-class SlowTile:
-    """One cycle after the other: the sequencer looks at the queue, and its head makes a step if the cycle is open."""
-
-    config: TileConfig
-    cycle: int = 0
-    queue: deque[list[int]] = field(default_factory=deque)  # [steps left, opcode, streaming operation or -1, drains]
-    beats: list[tuple[int, int]] = field(default_factory=list)
-    waits: dict[Owner, int] = field(default_factory=lambda: {Owner.LOAD: 0, Owner.STORE: 0})
-
-    def pass_cycle(self, is_open: bool) -> None:
-        if is_open and self.queue:
-            head = self.queue[0]
-            head[0] -= 1
-            if head[2] >= 0:
-                self.beats.append((head[2], self.cycle))
-            if not head[0]:
-                self.queue.popleft()
-        self.cycle += 1
-
-    def must_wait(self, op: Instruction, drains: bool) -> bool:
-        if op.opcode in PORT:
-            return len(self.queue) == self.config.port_queue or (drains and any(entry[3] for entry in self.queue))
-        if op.opcode == Opcode.SYNC:
-            return 0 <= op.constant < len(self.queue)
-        return op.opcode == Opcode.HALT and len(self.queue) > 0
-
-    def run(self, program: Program) -> None:
-        streaming = 0
-        for op in program.executed():
-            drains = op.opcode == Opcode.DRAIN or (op.opcode == Opcode.STORE and op.kind == StoreKind.TOTAL)
-            while self.must_wait(op, drains):
-                loads = self.queue[0][1] in (Opcode.LOAD, Opcode.RESTORE)
-                self.waits[Owner.LOAD if loads else Owner.STORE] += 1
-                self.pass_cycle(True)
-            self.pass_cycle(True)
-            if op.opcode in PORT:
-                number = streaming if op.opcode in STREAMING else -1
-                streaming += op.opcode in STREAMING
-                self.queue.append([port_steps(op, self.config), op.opcode, number, int(drains)])
-            else:
-                for _ in range(body_cycles(op, self.config)):
-                    self.pass_cycle(op.opcode == Opcode.DOT)
-
-
 def check(program: Program, config: TileConfig) -> None:
-    slow = SlowTile(config)
-    slow.run(program)
+    slow = list(cycles(program, config))
     times = port_times(program, config)
-    assert list(zip(times.operation.tolist(), times.times.tolist(), strict=True)) == slow.beats
-    assert times.cycles == slow.cycle == sum(
+    beats = [(cycle.beat, index) for index, cycle in enumerate(slow) if cycle.beat is not None]
+    assert list(zip(times.operation.tolist(), times.times.tolist(), strict=True)) == beats
+    assert times.cycles == len(slow) == sum(
         value for name, value in run_law(program, config).items() if name.startswith("cycles.")
     )  # fmt: skip
-    assert times.waits == slow.waits
+    assert times.waits == {
+        owner: sum(cycle.wait is owner for cycle in slow) for owner in (Owner.LOAD, Owner.STORE)
+    }  # fmt: skip
     assert list(times.operations) == [op for op in program.executed() if op.opcode in STREAMING]
 
 
