@@ -103,7 +103,7 @@ def test_a_wait_does_not_wait_for_others() -> None:
 def test_a_wait_sees_the_mesh_empty_between_flits() -> None:
     """Cluster 0 is idle in g + 11; cluster 1 works for n cycles, then its words are in the mesh in g + n + 7 .. + 9."""
     send = arm_sender(counts=(2, 1, 1), destinations=1, clusters=2)
-    for work, following in ((0, 12), (2, 12), (3, 13), (4, 14), (5, 12), (20, 12)):
+    for work, following in ((0, 12), (2, 13), (3, 14), (4, 15), (5, 12), (20, 12)):
         late = [fill(work - 1), store(0, 2)] if work else [store(0, 2)]
         commands = [*arm(CAP, [fill(5)]), *arm(MAP, late, clusters=2), send, Run(), Wait(1)]
         run = law([*commands, Write(TAPS, 0, [0] * 60, 2), End()], TINY)
