@@ -33,9 +33,9 @@ def row_layout(config: AcceleratorConfig) -> data.StructLayout:
             "live": 1,
             "inside": 1,
             "pad": 1,
-            "offset": bits_for(config.outputs),
+            "offset": range(config.outputs),
             "kernel_column": bits_for(LARGEST_KERNEL),
-            "place": bits_for(config.outputs),
+            "place": range(config.outputs),
             "first": 1,
             "last": 1,
         }
@@ -51,7 +51,7 @@ class GatherAddress(Component):
     Members
     -------
     start, shadow : begin; the registers that ``job`` will be from the next cycle on.
-    job, set_words : the running job.
+    job, set_words : the running job, and its words of a set in a bank, cut to an address.
     cancel : end at once.
     step : take the row that is shown.
     running : a row is shown.
@@ -67,7 +67,7 @@ class GatherAddress(Component):
                 "start": In(1),
                 "shadow": In(layout),
                 "job": In(layout),
-                "set_words": In(ceil_log2(config.gather_words) + 1),
+                "set_words": In(ceil_log2(config.gather_words)),
                 "cancel": In(1),
                 "step": In(1),
                 "running": Out(1),
@@ -119,9 +119,9 @@ class GatherAddress(Component):
             m.d.sync += [plane_words.eq(0), round_group.eq(self.shadow.first_group)]
 
         # A set has 2^r rows: the address comes from the rest of y, the place in a word from its low bits.
-        q, within = Signal(len(job.height)), Signal(range(config.outputs))
+        q, within = Signal(len(self.address)), Signal(range(config.outputs))
         m.d.comb += [
-            q.eq(y[: len(q)] >> job.rows_log2),
+            q.eq(y[: len(job.height)] >> job.rows_log2),
             within.eq(y & ((1 << job.rows_log2) - 1)),
             self.address.eq(job.base + q * self.set_words + plane_words + round_group + tap_group.channel),
             self.row.inside.eq((y >= 0) & (y < job.height)),

@@ -41,10 +41,13 @@ class GatherAlign(Component):
 
         # What is the same in all lanes: a bit for each column that is read, and for each one that is formed.
         pad, columns, formed, shift = Signal(size), Signal(size), Signal(size), Signal(range(2 * LARGEST_KERNEL))
+        beyond, unformed = Signal(range(size)), Signal(range(size))
         m.d.comb += [
+            beyond.eq(size - job.width),
+            unformed.eq(size - job.out_width),
             pad.eq(Mux(row.pad, all_ones(size), 0)),
-            columns.eq(Mux(row.inside, (Const(1) << job.width) - 1, 0)),
-            formed.eq(Mux(row.live, (Const(1) << job.out_width) - 1, 0)),
+            columns.eq(Mux(row.inside, all_ones(size) >> beyond, 0)),
+            formed.eq(Mux(row.live, all_ones(size) >> unformed, 0)),
             shift.eq(LARGEST_KERNEL + row.kernel_column - job.pad_left),
         ]
 

@@ -23,7 +23,7 @@ PACKAGE = "hw.accelerator."
 FAULTS = [
     # A module, what its source holds exactly once, what takes its place, and the check that fails then.
     ("gather_align", "pad.eq(Mux(row.pad, all_ones(size), 0))", "pad.eq(Mux(row.pad, 0, all_ones(size)))", "padding"),
-    ("gather_align", "row.inside, (Const(1) << job.width) - 1, 0", "row.inside, all_ones(size), 0", "padding"),
+    ("gather_align", "all_ones(size) >> beyond", "all_ones(size)", "padding"),
     ("gather_align", "row.kernel_column - job.pad_left", "row.kernel_column", "padding"),
     ("gather_align", "columns.eq(Mux(row.inside,", "columns.eq(Mux(1,", "padding"),
     ("gather_align", "((thinned ^ pad) & formed)", "(thinned ^ pad)", "padding"),
