@@ -15,13 +15,13 @@ from functools import lru_cache
 import numpy as np
 
 from golden.accelerator.gather_law import GatherClock
-from golden.accelerator.port_times import ACCUMULATED, GATHERED, port_times
+from golden.accelerator.port_times import port_times
 from golden.accelerator.stream import ClusterStart, Fault, TileProgram
 from golden.sequencer import Sequencer
 from hw.accelerator.config import AcceleratorConfig
-from hw.accelerator.protocol import AcceleratorError, TileState, Unit
+from hw.accelerator.protocol import AcceleratorError, TileState, Unit, Waiting
 from hw.config import TileConfig
-from hw.isa import ErrorCode, Opcode, Owner
+from hw.isa import ErrorCode, LoadKind, Opcode, Owner
 
 __all__ = [
     "FIRST_DECODE", "GATHER_IDLE", "SENDER_FIRST", "SENDER_IDLE", "SENDER_LATENCY", "SLOT_LATENCY", "STARTING",
@@ -50,8 +50,8 @@ the next word at the earliest when it hands over the last flit of this one."""
 SENDER_IDLE = 1
 """Cycles from the one in which the router takes the last flit to the first one in which the sender is idle."""
 
-_GATHERED, _WORD_IN, _WORD_OUT, _NEVER = range(4)
-"""Whom a tile meets at a step of its port: gather unit, CAPs, MAP or sender, nobody."""
+_GATHERED, _WORD_IN, _WORD_OUT, _NEVER, _ALWAYS = range(5)
+"""Whom a tile meets at a step of its port: gather unit, CAPs, MAP or sender; nobody; or one that is always there."""
 
 
 @dataclass
@@ -97,7 +97,7 @@ def _steps(program: TileProgram, config: TileConfig, accumulates: bool) -> _Step
     partners = np.array([_partner(op.opcode, op.kind, accumulates) for op in port.operations], np.int64)
     of_beat = partners[port.operation]
     last = np.append(np.diff(port.operation) != 0, True)[: len(of_beat)]
-    kept = of_beat >= 0
+    kept = of_beat != _ALWAYS
     return _Steps(
         port.times[kept].tolist(),
         of_beat[kept].tolist(),
@@ -110,14 +110,11 @@ def _steps(program: TileProgram, config: TileConfig, accumulates: bool) -> _Step
 
 
 def _partner(opcode: int, kind: int, accumulates: bool) -> int:
-    """Whom a LOAD or STORE meets; -1 where it never waits."""
+    """Whom a LOAD or STORE meets."""
     if opcode == Opcode.STORE:
         return _WORD_OUT
-    if kind in GATHERED:
-        return _GATHERED
-    if kind in ACCUMULATED:
-        return _WORD_IN if accumulates else _NEVER
-    return -1
+    words = _WORD_IN if accumulates else _NEVER
+    return {LoadKind.TAPS: _ALWAYS, LoadKind.PLANES: _GATHERED, LoadKind.BLOCK: words}.get(LoadKind(kind), _NEVER)
 
 
 class _Tile:
@@ -198,7 +195,7 @@ class _Network:
     def _check_program(self, number: int, program: TileProgram, steps: _Steps) -> None:
         unit = Unit.TILE + number
         if not program.program.instructions or (steps.error is ErrorCode.END and not program.complete):
-            raise Fault(AcceleratorError.WATCHDOG, self.cluster, unit, TileState.PROGRAM)
+            raise Fault(AcceleratorError.WATCHDOG, self.cluster, unit, Waiting.PROGRAM)
         if steps.error is not ErrorCode.NONE:
             raise Fault(AcceleratorError.TILE, self.cluster, unit, steps.error | steps.address << 8)
 
@@ -287,17 +284,17 @@ class _Network:
         self.free = tile.next + self.config.flits_per_word
         return True
 
-    def _waiting(self) -> dict[int, TileState]:
+    def _waiting(self) -> dict[int, Waiting]:
         """The units that wait for ever."""
-        waits: dict[int, TileState] = {}
+        waits: dict[int, Waiting] = {}
         if self.beat < self.beats:
-            waits[Unit.GATHER] = TileState.ROOM
+            waits[Unit.GATHER] = Waiting.TILES
         if self.start.sender is not None and len(self.sent) < self.start.sender.words:
-            waits[Unit.SENDER] = TileState.PLANES
+            waits[Unit.SENDER] = Waiting.WORDS
         for number, tile in self.tiles.items():
             if tile.left:
                 stores = tile.steps.partners[tile.position] == _WORD_OUT
-                waits[Unit.TILE + number] = TileState.ROOM if stores else TileState.PLANES
+                waits[Unit.TILE + number] = Waiting.ROOM if stores else Waiting.PLANES
         return waits
 
     def _times(self) -> ClusterTimes:

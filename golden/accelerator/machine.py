@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from golden.accelerator.port_times import GATHERED
 from golden.accelerator.stream import (
     ClusterStart,
     Fault,
@@ -31,7 +30,7 @@ from golden.sequencer import Sequencer
 from golden.tile import GoldenTile
 from hw.accelerator.commands import HostCommand, Run, Write
 from hw.accelerator.config import AcceleratorConfig
-from hw.accelerator.protocol import AcceleratorError, TileState, Unit
+from hw.accelerator.protocol import AcceleratorError, Unit, Waiting
 from hw.config import TileConfig
 from hw.isa import ErrorCode, Instruction, LoadKind, Opcode, Program
 
@@ -200,7 +199,7 @@ class _ClusterRun:
         """
         config, start = self.config, self.start
         nothing = np.zeros((0, config.outputs), np.uint8)
-        waits: dict[int, TileState] = {}
+        waits: dict[int, Waiting] = {}
         beats = np.zeros((0, config.cap.plane_bits), np.uint8)
         if start.gather is not None:
             memory = np.reshape(
@@ -232,47 +231,49 @@ class _ClusterRun:
                     pending -= len(merged[turn])
             for cap, waiting in zip(sorted(caps), left, strict=True):
                 if waiting:
-                    waits.setdefault(Unit.TILE + cap, TileState.ROOM)
+                    waits.setdefault(Unit.TILE + cap, Waiting.ROOM)
 
         # What the sender takes, and what nobody takes.
         if start.gather is not None and any(
             gathered[tile].left for tile in gathered if start.gather.receivers >> tile & 1
         ):
-            waits[Unit.GATHER] = TileState.ROOM
+            waits[Unit.GATHER] = Waiting.TILES
         for number in range(config.maps):
             tile = config.caps + number
             words = np.concatenate([nothing, *stores[tile]])
             wanted = 0 if start.sender is None or start.sender.source != number else start.sender.words
             if wanted > len(words):
-                waits[Unit.SENDER] = TileState.PLANES
+                waits[Unit.SENDER] = Waiting.WORDS
             elif wanted < len(words):
-                waits.setdefault(Unit.TILE + tile, TileState.ROOM)
+                waits.setdefault(Unit.TILE + tile, Waiting.ROOM)
             self.stored[number] = words
         if start.sender is not None:
             self._check_addresses(start.sender, len(self.stored[start.sender.source]))
         return [Fault(AcceleratorError.WATCHDOG, self.cluster, unit, waits[unit]) for unit in sorted(waits)]
 
-    def _tile(self, tile: int, gathered: _Supply, words: _Supply, waits: dict[int, TileState]) -> list[Bits]:
+    def _tile(self, tile: int, gathered: _Supply, words: _Supply, waits: dict[int, Waiting]) -> list[Bits]:
         """Run a tile's program on what there is for it; the words of each of its STOREs, or none if it waits."""
         config = self.config.tile(tile)
         slot = self.start.tiles[tile]
         unit = Unit.TILE + tile
         work = _port_work(slot.program, config)
         if not slot.program.program.instructions or (work.error is ErrorCode.END and not slot.program.complete):
-            waits[unit] = TileState.PROGRAM
+            waits[unit] = Waiting.PROGRAM
             return []
         if slot.program.error is not ErrorCode.NONE:
             raise Fault(AcceleratorError.TILE, self.cluster, unit, slot.program.error)
         planes: list[Bits] = []
         taps = _Taps(self.machine.memories.taps[self.cluster][tile], slot, config.taps)
+        supplies: dict[int, _Taps | _Supply] = {
+            LoadKind.TAPS: taps,
+            LoadKind.PLANES: gathered,
+            LoadKind.BLOCK: words,
+        }
         for op in work.loads:
-            if op.kind == LoadKind.TAPS:
-                rows = taps.take(op.d_width)
-            else:
-                supply = gathered if op.kind in GATHERED else words
-                rows = supply.take(op.d_width * config.beats(plane_size(op, config)))
+            supply = supplies.get(op.kind)
+            rows = None if supply is None else supply.take(op.d_width * config.beats(plane_size(op, config)))
             if rows is None:
-                waits[unit] = TileState.PLANES
+                waits[unit] = Waiting.PLANES
                 return []
             planes.append(np.reshape(rows, (op.d_width, -1))[:, : plane_size(op, config)])
         outcome = self.machine.tiles[self.cluster][tile].run(Job(slot.program.program, planes))

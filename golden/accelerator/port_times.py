@@ -11,15 +11,9 @@ from numpy.typing import NDArray
 from golden.laws import PORT_OPERATIONS, Timeline, port_steps
 from golden.sequencer import Sequencer
 from hw.config import TileConfig
-from hw.isa import Instruction, LoadKind, Opcode, Owner, Program
+from hw.isa import Instruction, Opcode, Owner, Program
 
-__all__ = ["ACCUMULATED", "GATHERED", "PortTimes", "port_times"]
-
-GATHERED = (LoadKind.PLANES, LoadKind.TAG)
-"""Kinds of LOAD whose beats come from the gather unit: whole columns."""
-
-ACCUMULATED = (LoadKind.BLOCK, LoadKind.TOTAL)
-"""Kinds of LOAD whose beats are words that CAPs stored."""
+__all__ = ["PortTimes", "port_times"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,7 +44,7 @@ class Fault(Exception):
     code : of the error register.
     cluster : where it arose; the host's number for commands.
     unit : of the cluster, or the one that a WRITE names.
-    detail : as ``docs/accelerator.md`` says; :class:`~hw.accelerator.protocol.TileState` of what is waited for under
+    detail : as ``docs/accelerator.md`` says; :class:`~hw.accelerator.protocol.Waiting` under
         WATCHDOG.
     """
 
@@ -270,7 +270,11 @@ class Memories:
                 registers = self._registers[cluster][command.unit]
                 registers[first:after] = [word & ((1 << REGISTER_BITS) - 1) for word in command.payload]
                 if first < after == size:
-                    self._armed[cluster].add(command.unit)
+                    armed = self._armed[cluster]
+                    if group == Unit.TILE and not registers[TileRegister.PROGRAM_WORDS]:
+                        armed.discard(command.unit)  # a slot of no words has nothing to do
+                    else:
+                        armed.add(command.unit)
 
     def go(self) -> list[ClusterStart]:
         """Start every armed unit: what each cluster begins with; afterwards nothing is armed.

@@ -10,7 +10,7 @@ import pytest
 from golden.accelerator.cluster_law import ClusterTimes, cluster_times
 from golden.accelerator.stream import ClusterStart, Fault, Memories
 from hw.accelerator.commands import HostCommand, Write
-from hw.accelerator.protocol import AcceleratorError, TileState, Unit
+from hw.accelerator.protocol import AcceleratorError, TileState, Unit, Waiting
 from hw.isa import Instruction, LoadKind, Opcode, Owner
 from tests.golden.accelerator.slow_tile import STREAMING, Cycle, cycles
 from tests.golden.accelerator.streams import CAP, MAP, SYNC, TINY, arm, arm_gather, arm_sender, load, store
@@ -247,19 +247,20 @@ def test_windows_by_hand() -> None:
     assert (times.idle, times.gather_working, times.gather_blocked) == (124, 20, 0)
 
 
-WAITS: list[tuple[Sequence[HostCommand], int, TileState]] = [
-    (arm(CAP, [load(0, 1, LoadKind.BLOCK)]), Unit.TILE + CAP, TileState.PLANES),
-    (arm(CAP, [load(0, 1, LoadKind.PLANES)]), Unit.TILE + CAP, TileState.PLANES),
-    (arm(CAP, [store(0, 1)]), Unit.TILE + CAP, TileState.ROOM),
-    (arm(MAP, [store(0, 1)]), Unit.TILE + MAP, TileState.ROOM),
-    ([arm_sender()], Unit.SENDER, TileState.PLANES),
-    ([arm_gather()], Unit.GATHER, TileState.ROOM),
-    ([*arm(CAP, [SYNC]), Write(Unit.TILE + CAP, 0, [0, 0, 0, 2], 1)], Unit.TILE + CAP, TileState.PROGRAM),
+WAITS: list[tuple[Sequence[HostCommand], int, Waiting]] = [
+    (arm(CAP, [load(0, 1, LoadKind.BLOCK)]), Unit.TILE + CAP, Waiting.PLANES),
+    (arm(CAP, [load(0, 1, LoadKind.PLANES)]), Unit.TILE + CAP, Waiting.PLANES),
+    (arm(MAP, [Instruction(Opcode.LOAD, d_width=1, kind=LoadKind.TAG)]), Unit.TILE + MAP, Waiting.PLANES),
+    (arm(CAP, [store(0, 1)]), Unit.TILE + CAP, Waiting.ROOM),
+    (arm(MAP, [store(0, 1)]), Unit.TILE + MAP, Waiting.ROOM),
+    ([arm_sender()], Unit.SENDER, Waiting.WORDS),
+    ([arm_gather()], Unit.GATHER, Waiting.TILES),
+    ([*arm(CAP, [SYNC]), Write(Unit.TILE + CAP, 0, [0, 0, 0, 2], 1)], Unit.TILE + CAP, Waiting.PROGRAM),
 ]
 
 
 @pytest.mark.parametrize(("commands", "unit", "state"), WAITS)
-def test_who_waits_for_ever_is_told(commands: Sequence[HostCommand], unit: int, state: TileState) -> None:
+def test_who_waits_for_ever_is_told(commands: Sequence[HostCommand], unit: int, state: Waiting) -> None:
     with pytest.raises(Fault, match=f"WATCHDOG in cluster 0, unit 0x{unit:02x}, detail {state.value}"):
         cluster_times(start_of(commands), GO, 0, TINY)
 

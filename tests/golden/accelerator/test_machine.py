@@ -9,7 +9,7 @@ from golden.accelerator.machine import AcceleratorOutcome, GoldenAccelerator
 from golden.accelerator.stream import UnknownCommand, parse_words
 from hw.accelerator.commands import End, HostCommand, Run, Wait, Write, command_word, stream_words
 from hw.accelerator.config import ACCELERATORS
-from hw.accelerator.protocol import AcceleratorError, Command, GatherRegister, SenderRegister, TileState, Unit
+from hw.accelerator.protocol import AcceleratorError, Command, GatherRegister, SenderRegister, Unit, Waiting
 from hw.isa import ErrorCode, Instruction, LoadKind, Opcode
 from tests.golden.accelerator.streams import (
     CAP,
@@ -130,6 +130,21 @@ def test_taps_come_again_and_again() -> None:
     assert outcome.words == [int(taps[3 * 8 + index % 5, 2]) * (2**32 - 1) for index in range(7)]
 
 
+def test_a_slot_of_no_words_is_not_armed() -> None:
+    empty = Write(Unit.TILE + CAP, 3, [0], 1)
+    outcome = run(*arm(CAP, [store(0, 1)]), empty, Run(), *arm(CAP, []), Run(), End())
+    assert outcome.error is AcceleratorError.NONE
+    assert [list(phase.tiles[0]) for phase in outcome.phases] == [[], [CAP]]
+
+
+@pytest.mark.parametrize("kind", [LoadKind.TOTAL, LoadKind.TAG])
+def test_nothing_comes_for_other_kinds(kind: LoadKind) -> None:
+    other = Instruction(Opcode.LOAD, d_width=1, kind=kind)
+    commands = [*arm(CAP, [store(0, 1)]), *arm(MAP, [other]), arm_gather(RECEIVERS=1 << MAP), Run()]
+    outcome = run(*commands)
+    assert place(outcome) == (AcceleratorError.WATCHDOG, 0, Unit.GATHER, Waiting.TILES)
+
+
 def place(outcome: AcceleratorOutcome) -> tuple[AcceleratorError, int, int, int]:
     return outcome.error, outcome.cluster, outcome.unit, outcome.detail
 
@@ -176,23 +191,23 @@ ERRORS: list[tuple[Sequence[HostCommand | UnknownCommand], tuple[AcceleratorErro
     ),
     (
         [*arm(CAP, [SYNC]), Write(Unit.TILE + CAP, 0, [0, 0, 0, 2], 1)],
-        (AcceleratorError.WATCHDOG, 0, Unit.TILE + CAP, TileState.PROGRAM),
+        (AcceleratorError.WATCHDOG, 0, Unit.TILE + CAP, Waiting.PROGRAM),
     ),
     (
         [*arm(CAP, [load(0, 1, LoadKind.BLOCK)])],
-        (AcceleratorError.WATCHDOG, 0, Unit.TILE + CAP, TileState.PLANES),
+        (AcceleratorError.WATCHDOG, 0, Unit.TILE + CAP, Waiting.PLANES),
     ),
-    ([*arm(CAP, [store(0, 1)])], (AcceleratorError.WATCHDOG, 0, Unit.TILE + CAP, TileState.ROOM)),
+    ([*arm(CAP, [store(0, 1)])], (AcceleratorError.WATCHDOG, 0, Unit.TILE + CAP, Waiting.ROOM)),
     (
         [
             *arm(CAP, [store(0, 1)]), *arm(CAP + 1, [store(0, 1), store(0, 1)]),
             *arm(MAP, [load(0, 2, LoadKind.BLOCK)]),
         ],
-        (AcceleratorError.WATCHDOG, 0, Unit.TILE + CAP + 1, TileState.ROOM),
+        (AcceleratorError.WATCHDOG, 0, Unit.TILE + CAP + 1, Waiting.ROOM),
     ),
-    (STORING, (AcceleratorError.WATCHDOG, 0, Unit.TILE + MAP, TileState.ROOM)),
-    ([*STORING, arm_sender(counts=(3, 1, 1))], (AcceleratorError.WATCHDOG, 0, Unit.SENDER, TileState.PLANES)),
-    ([arm_gather()], (AcceleratorError.WATCHDOG, 0, Unit.GATHER, TileState.ROOM)),
+    (STORING, (AcceleratorError.WATCHDOG, 0, Unit.TILE + MAP, Waiting.ROOM)),
+    ([*STORING, arm_sender(counts=(3, 1, 1))], (AcceleratorError.WATCHDOG, 0, Unit.SENDER, Waiting.WORDS)),
+    ([arm_gather()], (AcceleratorError.WATCHDOG, 0, Unit.GATHER, Waiting.TILES)),
 ]  # fmt: skip
 
 
