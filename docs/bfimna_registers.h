@@ -150,11 +150,13 @@
 #define BFIMNA_ERROR_CODE_WATCHDOG 0x8u
 
 /* detail of a watchdog's error */
-#define BFIMNA_WAITS_FOR_IDLE 0x0u
-#define BFIMNA_WAITS_FOR_BUSY 0x1u
+#define BFIMNA_WAITS_FOR_NOTHING 0x0u
 #define BFIMNA_WAITS_FOR_PLANES 0x2u
 #define BFIMNA_WAITS_FOR_ROOM 0x3u
 #define BFIMNA_WAITS_FOR_PROGRAM 0x4u
+#define BFIMNA_WAITS_FOR_TILES 0x5u
+#define BFIMNA_WAITS_FOR_WORDS 0x6u
+#define BFIMNA_WAITS_FOR_MESH 0x7u
 
 /* opcodes of the command stream */
 #define BFIMNA_COMMAND_WRITE 0x1u

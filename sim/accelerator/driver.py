@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hw.accelerator.config import AcceleratorConfig
-from hw.accelerator.protocol import AcceleratorError, TileState, Unit
+from hw.accelerator.protocol import AcceleratorError, Unit, Waiting
 from hw.accelerator.register_map import (
     IDENTITY,
     LOG_ENTRIES,
@@ -248,10 +248,12 @@ _STREAMS = {
 }
 
 _WAITS: dict[int, str] = {
-    TileState.BUSY: "works and gets no further",
-    TileState.PLANES: "waits for planes to come in",
-    TileState.ROOM: "waits for planes to be taken",
-    TileState.PROGRAM: "waits for an instruction",
+    Waiting.PLANES: "waits for planes to come in",
+    Waiting.ROOM: "waits for planes to be taken",
+    Waiting.PROGRAM: "waits for an instruction",
+    Waiting.TILES: "waits for a tile to take its beat",
+    Waiting.WORDS: "waits for a word of its MAP",
+    Waiting.MESH: "waits for its flit to be taken",
 }
 
 

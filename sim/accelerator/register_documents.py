@@ -11,8 +11,8 @@ from hw.accelerator.protocol import (
     GatherRegister,
     SenderRegister,
     TileRegister,
-    TileState,
     Unit,
+    Waiting,
 )
 from hw.accelerator.register_map import (
     IDENTITY,
@@ -65,7 +65,7 @@ since the last reset or stop, and never where that is 0; write it while no run i
 
 The watchdog counts the cycles of a run in which no word and no flit moves and no unit works. A host that does not send,
 or does not take, is seen by it too. The place of its error is a unit that waits, of the first cluster that has one; its
-detail says what for: {", ".join(f"{state.value} {state.name}" for state in TileState if state > 1)}.
+detail says what for: {", ".join(f"{state.value} {state.name}" for state in Waiting)}.
 
 ## Table
 """
@@ -123,7 +123,7 @@ def c_header() -> str:
     lines += [_define(name, value) for name, value in values.items()]
     groups: dict[str, tuple[str, type[IntEnum]]] = {
         "ERROR_CODE": ("codes of ERROR", AcceleratorError),
-        "WAITS_FOR": ("detail of a watchdog's error", TileState),
+        "WAITS_FOR": ("detail of a watchdog's error", Waiting),
         "COMMAND": ("opcodes of the command stream", Command),
         "UNIT": ("units of a cluster", Unit),
         "TILE": ("registers of a tile's slot", TileRegister),

@@ -7,7 +7,7 @@ import mmap
 import pytest
 
 from hw.accelerator.config import ACCELERATORS
-from hw.accelerator.protocol import AcceleratorError, GatherRegister, TileState, Unit
+from hw.accelerator.protocol import AcceleratorError, GatherRegister, Unit, Waiting
 from hw.accelerator.register_map import LOG_ENTRIES, REGISTERS, STREAM_IN, STREAM_OUT, constants
 from hw.isa import ErrorCode
 from sim.accelerator.driver import (
@@ -160,16 +160,28 @@ def test_phase_log_is_in_order_after_it_wrapped(device: FakeDevice) -> None:
             "DESCRIPTOR: cluster 2, gather unit: register 9 out of its range",
         ),
         (
-            AcceleratorError.WATCHDOG, 2, Unit.TILE + 2, TileState.PLANES,
+            AcceleratorError.WATCHDOG, 2, Unit.TILE + 2, Waiting.PLANES,
             "WATCHDOG: cluster 2, MAP 0: waits for planes to come in",
         ),
         (
-            AcceleratorError.WATCHDOG, 0, Unit.TILE + 1, TileState.ROOM,
+            AcceleratorError.WATCHDOG, 0, Unit.TILE + 1, Waiting.ROOM,
             "WATCHDOG: cluster 0, CAP 1: waits for planes to be taken",
         ),
         (
-            AcceleratorError.WATCHDOG, 0, Unit.TILE, TileState.PROGRAM,
+            AcceleratorError.WATCHDOG, 0, Unit.TILE, Waiting.PROGRAM,
             "WATCHDOG: cluster 0, CAP 0: waits for an instruction",
+        ),
+        (
+            AcceleratorError.WATCHDOG, 0, Unit.GATHER, Waiting.TILES,
+            "WATCHDOG: cluster 0, gather unit: waits for a tile to take its beat",
+        ),
+        (
+            AcceleratorError.WATCHDOG, 0, Unit.SENDER, Waiting.WORDS,
+            "WATCHDOG: cluster 0, sender: waits for a word of its MAP",
+        ),
+        (
+            AcceleratorError.WATCHDOG, 0, Unit.SENDER, Waiting.MESH,
+            "WATCHDOG: cluster 0, sender: waits for its flit to be taken",
         ),
         (AcceleratorError.WATCHDOG, 0, Unit.TILE, 9, "WATCHDOG: cluster 0, CAP 0: gets no further"),
         (
