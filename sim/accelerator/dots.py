@@ -98,7 +98,7 @@ def cap_program(
 ) -> tuple[tuple[Instruction, ...], list[Use]]:
     """The program of a CAP for rounds of so many channels each, and its DOTs in the order of their weights.
 
-    ``bias`` gives the constant from which the sum of (round, channel of the round) starts; without it sums start from 0.
+    ``bias`` gives the constant from which the sum of (round, channel of the round) starts; without it that is 0.
     """
     group, chunk = _columns(config, dots, tuple(rounds[:3]))
     schedule = _Schedule(config, dots, rounds, group, chunk, bias)

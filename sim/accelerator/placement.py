@@ -38,7 +38,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Unit:
-    """One round of one set: ``number`` of the set and ``turn`` of the round, both counted within the cluster's share."""
+    """One round of one set: ``number`` of the set and ``turn`` of the round, both within the cluster's share."""
 
     number: int
     turn: int

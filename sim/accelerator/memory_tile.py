@@ -1,0 +1,223 @@
+"""Programs of MAPs: take the CAPs' sums and requantise them, add maps where they lie, send blocks.
+
+Stored numbers of a map lie in fields, one for each batch, from column 0 on; work is done in the top columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.engine import Bits
+from golden.graph import Elementwise, Integers, Rescale
+from hw.accelerator.config import AcceleratorConfig
+from hw.isa import Instruction, LoadKind, Opcode, StoreKind
+from sim.accelerator.placement import Batch, Placement
+from sim.mapping.bits import PLAIN, to_bits
+from sim.mapping.builder import Builder, Sink, Source
+from sim.mapping.dot_layer import constant_planes
+from sim.mapping.elementwise import elementwise_fields, emit_elementwise
+from sim.mapping.errors import MappingError
+from sim.mapping.requantize import MAXIMUM_PART, ConstantLoad, Layout, emit_requantize, layout
+from sim.mapping.shapes import ElementwiseShape, RequantizeShape
+
+__all__ = ["ElementwiseStep", "MapWork", "SumStep", "element_columns", "send_program", "sum_columns"]
+
+
+@dataclass(frozen=True)
+class _BatchStart(Source):
+    """The first LOAD of batch ``number``: sums of a CAP."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class _SumLoad(Source):
+    """Sums of a CAP."""
+
+
+@dataclass(frozen=True)
+class _BiasLoad(Source):
+    """One bias for each row block."""
+
+
+@dataclass(frozen=True)
+class SumStep:
+    """Requantisation of the sums of a layer.
+
+    Parameters
+    ----------
+    shape, rescale : how; ``rescale`` has the constants.
+    entries : of each channel, its entry among the constants.
+    bias : of each channel, what is added here; None where the CAPs' sums hold it already.
+    columns : first column of the fields of the output.
+    """
+
+    shape: RequantizeShape
+    rescale: Rescale
+    entries: Integers
+    bias: Integers | None
+    columns: int
+
+
+@dataclass(frozen=True)
+class ElementwiseStep:
+    """An element-wise layer in place.
+
+    Parameters
+    ----------
+    shape, layer : what is done.
+    operands, columns : first columns of the fields of the operands and of the output.
+    """
+
+    shape: ElementwiseShape
+    layer: Elementwise
+    operands: tuple[int, ...]
+    columns: int
+
+
+class MapWork:
+    """What the MAPs of an accelerator do in a compute phase, batch by batch.
+
+    Parameters
+    ----------
+    config : the accelerator.
+    name : of the layer, for errors.
+    sums : how the CAPs' sums are requantised; None where no CAP works.
+    elementwise : what follows for each batch.
+
+    Attributes
+    ----------
+    work_columns : the first column that is used for work.
+
+    Raises
+    ------
+    MappingError
+        If a MAP has too few columns.
+    """
+
+    def __init__(
+        self, config: AcceleratorConfig, name: str, sums: SumStep | None, elementwise: Sequence[ElementwiseStep]
+    ) -> None:
+        self.config, self.sums, self.elementwise = config, sums, tuple(elementwise)
+        self.work_columns = config.map.columns
+        self._place: Layout | None = None
+        self._bias_column = 0
+        if sums is not None:
+            self._place, self._bias_column = sum_columns(config, name, sums.shape, biased=sums.bias is not None)
+            self.work_columns = self._bias_column
+        for step in self.elementwise:
+            self.work_columns = min(self.work_columns, element_columns(config, step.shape))
+
+    def program(
+        self, placement: Placement, cluster: int, number: int, first: int, batches: Sequence[Batch]
+    ) -> tuple[tuple[Instruction, ...], Bits]:
+        """The program of MAP ``number`` for batches from ``first``, and the planes of its taps memory (planes, G)."""
+        builder = Builder(self.config.map)
+        for index, batch in enumerate(batches, first):
+            blocks = sum(placement.width(unit.turn) for unit in batch.units)
+            if self.sums is not None:
+                self._emit_sums(builder, self.sums, index, blocks)
+            for step in self.elementwise:
+                self._emit_elementwise(builder, step, index)
+        job = builder.finish(None)
+        planes: list[Bits] = []
+        channels: list[int] = []
+        for source in job.loads:
+            if isinstance(source, _BatchStart):
+                rows = placement.rows(cluster, number, batches[source.number - first])
+                channels = [-1 if block is None else block[1] for block in rows]
+            planes += self._planes(source, np.array(channels, np.int64))
+        return job.instructions, np.concatenate([np.zeros((0, self.config.taps), np.uint8), *planes])
+
+    def _emit_sums(self, builder: Builder, sums: SumStep, batch: int, blocks: int) -> None:
+        assert self._place is not None
+        place, shape = self._place, sums.shape
+        width = shape.accumulator_bits
+        for block in range(blocks):
+            source = _SumLoad() if block else _BatchStart(batch)
+            builder.load(LoadKind.BLOCK, place.accumulator, width, source, block)
+        if sums.bias is not None:
+            builder.load(LoadKind.TAPS, self._bias_column, width, _BiasLoad())
+            builder.sync()
+            builder.emit(
+                Opcode.ADD,
+                a=self._bias_column,
+                a_width=width,
+                b=place.accumulator,
+                b_width=width,
+                d=place.carry,
+                d_width=1,
+            )
+        value = emit_requantize(builder, shape, place, blocks, spread=True, rescale=sums.rescale)
+        column = sums.columns + batch * shape.bits
+        builder.emit(Opcode.COPY, a=value, a_width=shape.bits, d=column, d_width=shape.bits)
+
+    def _emit_elementwise(self, builder: Builder, step: ElementwiseStep, batch: int) -> None:
+        shape, tile = step.shape, self.config.map
+        operands = tuple(
+            column + batch * bits for column, bits in zip(step.operands, shape.activation_bits, strict=True)
+        )
+        fields = elementwise_fields(shape, tile, element_columns(self.config, shape), operands)
+        value = emit_elementwise(builder, shape, fields, step.layer)
+        bits = shape.output_bits
+        builder.emit(Opcode.COPY, a=value, a_width=bits, d=step.columns + batch * bits, d_width=bits)
+
+    def _planes(self, source: Source, channels: Integers) -> list[Bits]:
+        sums = self.sums
+        if sums is None or isinstance(source, _BatchStart | _SumLoad):
+            return []
+        known = channels >= 0
+        if isinstance(source, _BiasLoad):
+            assert sums.bias is not None
+            numbers = np.zeros(self.config.taps, np.int64)
+            numbers[: len(channels)][known] = sums.bias[channels[known]]
+            return [np.ascontiguousarray(to_bits(numbers, sums.shape.accumulator_bits).T)]
+        assert isinstance(source, ConstantLoad)
+        entries = np.where(known, sums.entries[np.where(known, channels, 0)], -1)
+        return [constant_planes(source, sums.rescale, entries, sums.shape.operand_bits, self.config.map, PLAIN)]
+
+
+def sum_columns(config: AcceleratorConfig, name: str, shape: RequantizeShape, *, biased: bool) -> tuple[Layout, int]:
+    """Where a MAP requantises, and the first column that it works in; with ``biased`` there is room for biases.
+
+    Raises
+    ------
+    MappingError
+        If a MAP has too few columns, or a constant is too wide for an instruction.
+    """
+    if shape.operand_bits > MAXIMUM_PART:
+        raise MappingError(
+            f"layer {name!r} needs multipliers of {shape.operand_bits} bits, an instruction can name at most "
+            f"{MAXIMUM_PART}"
+        )
+    place = layout(shape, config.map, name)
+    first = place.carry - (shape.accumulator_bits if biased else 0)
+    if first < 0:
+        raise MappingError(
+            f"layer {name!r} needs columns of at least {config.map.columns - first} to requantise, config "
+            f"{config.map.name} has {config.map.columns}"
+        )
+    return place, first
+
+
+def element_columns(config: AcceleratorConfig, shape: ElementwiseShape) -> int:
+    """The first column that a MAP works in for an element-wise layer.
+
+    Raises
+    ------
+    MappingError
+        As :func:`~sim.mapping.elementwise.elementwise_fields`.
+    """
+    operands = (0,) * len(shape.activation_bits)
+    return config.map.columns - elementwise_fields(shape, config.map, 0, operands).end
+
+
+def send_program(config: AcceleratorConfig, blocks: Sequence[tuple[int, int]], bits: int) -> tuple[Instruction, ...]:
+    """The program of a MAP that stores blocks, given as (first column, row block), in order."""
+    builder = Builder(config.map)
+    for column, block in blocks:
+        builder.store(StoreKind.BLOCK, column, bits, Sink(0, 0), block)
+    return builder.finish(None).instructions
