@@ -145,6 +145,8 @@ class Router(Component):
             }
         )
         self.taken = {port: Signal(len(PORTS), name=f"{port}_taken") for port in PORTS}
+        self.turn = {port: Signal(len(inputs), init=1, name=f"{port}_turn") for port, inputs in TURNS.items()}
+        self.kept = {port: Signal(len(inputs), name=f"{port}_kept") for port, inputs in TURNS.items()}
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -231,7 +233,7 @@ class Router(Component):
         """Which of the inputs that ask for an output it serves, as one bit for each of them."""
         leaving, inputs = getattr(self, f"{output}_out"), len(TURNS[output])
         asked, grant = (Signal(inputs, name=f"{output}_{name}") for name in ("requests", "grant"))
-        turn, kept = Signal(inputs, init=1, name=f"{output}_turn"), Signal(inputs, name=f"{output}_kept")
+        turn, kept = self.turn[output], self.kept[output]
 
         # The first one that asks, from the one whose turn it is: subtracting its bit stops at the first 1 above.
         twice, first = Cat(asked, asked), Signal(2 * inputs, name=f"{output}_first")

@@ -22,11 +22,22 @@ def numbers(dut: Any) -> dict[str, list[int]]:
     return {name: [value >> 32 * node & 0xFFFF_FFFF for node in range(nodes)] for name, value in values.items()}
 
 
+def errors(dut: Any) -> list[int]:
+    """The checkers' errors, by node."""
+    value, nodes = int(dut.errors.value), len(dut.sent) // 32
+    width = len(dut.errors) // nodes
+    return [value >> width * node & (1 << width) - 1 for node in range(nodes)]
+
+
 @cocotb.test
 async def traffic(dut: Any) -> None:
     Clock(dut.clk, PERIOD, "ns").start()
     for name in ("rst", "run", "load", "seed", "pattern", "senders", "rate", "stall"):
         getattr(dut, name).value = 0
+    dut.rst.value = 1
+    await Timer(2 * PERIOD, "ns")
+    await FallingEdge(dut.clk)
+    dut.rst.value = 0
     results: list[dict[str, Any]] = []
     path = Path(os.environ["TRAFFIC_RESULTS"])
     for period in json.loads(os.environ["TRAFFIC_PERIODS"]):
@@ -54,7 +65,7 @@ async def traffic(dut: Any) -> None:
                 "after": after,
                 "end": numbers(dut),
                 "idle": int(dut.idle.value),
-                "errors": int(dut.errors.value),
+                "errors": errors(dut),
             }
         )
         path.write_text(json.dumps(results), encoding="utf-8")

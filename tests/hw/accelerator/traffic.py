@@ -244,7 +244,7 @@ class Account(Component):
 
 
 class Traffic(Component):
-    """A mesh under random traffic. It is never reset, numbers and sums go on.
+    """A mesh under random traffic. Numbers and sums go on from period to period; a reset is for the start alone.
 
     Members
     -------
