@@ -46,7 +46,9 @@ def estimate(layer: DotLayer, placement: Placement, elementwise: int = 0) -> int
     array = sets * sum(placement.items) * dots.tiles * dots.cycles
     multiply = (4 if shape.uniform else 8) * shape.operand_bits * shape.factor_bits
     batch = multiply + _SUM_CYCLES + elementwise * _ELEMENTWISE_CYCLES
-    batch += max(map(placement.width, range(placement.rounds))) * (shape.accumulator_bits + 1)
+    together, parts = placement.batches_of_sets
+    blocks = min(sets, together) * max(sum(map(placement.width, part)) for part in parts)
+    batch += blocks * (shape.accumulator_bits + 1)
     source = layer.source
     needed = [len(layer.input_sets(own)) for own in placement.sets if own]
     words = max(needed) * source.channels * source.bits * config.flits_per_word
@@ -84,7 +86,7 @@ def _items(layer: DotLayer, granule: int, config: AcceleratorConfig) -> int:
     size = 0
     for limit in (config.program_words // 2, config.program_words):
         for items in range(most, 0, -1) if granule == 1 else (most,):
-            size = len(cap_program(config, layer.dots, [items], None)[0]) + 1
+            size = len(cap_program(config, layer.dots, ((items,),), None)[0]) + 1
             if size <= limit and items * layer.dots.tiles * layer.dots.weight_bits <= _planes(config):
                 return items
     raise MappingError(

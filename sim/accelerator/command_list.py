@@ -66,19 +66,33 @@ class _Memory:
             if region.content == content:
                 self.regions[index] = _Region(region.start, region.size, content, max(phase, region.last))
                 return region.start, True
-        best: tuple[int, int] | None = None
-        for start in sorted({0, *(region.start + region.size for region in self.regions)}):
-            if start + size > self.size:
-                continue
-            latest = max((region.last for region in self._overlapping(start, size)), default=-1)
-            if latest < running and (best is None or latest < best[0]):
-                best = (latest, start)
-        if best is None:
+        kept = [region for region in self.regions if region.last >= running]
+        gaps = self._gaps(kept)
+        starts = [start for first, end in gaps if end - first >= size for start in (first, end - size)]
+        if not starts:
             return None
-        for region in self._overlapping(best[1], size):
+
+        def rest(start: int) -> tuple[int, int]:
+            """The largest gap that would be left; then what is overwritten should be old."""
+            left = self._gaps([*kept, _Region(start, size, None, phase)])
+            latest = max((region.last for region in self._overlapping(start, size)), default=-1)
+            return max((end - first for first, end in left), default=0), -latest
+
+        start = max(starts, key=rest)
+        for region in self._overlapping(start, size):
             self.regions.remove(region)
-        self.regions.append(_Region(best[1], size, content, phase))
-        return best[1], False
+        self.regions.append(_Region(start, size, content, phase))
+        return start, False
+
+    def _gaps(self, regions: Sequence[_Region]) -> list[tuple[int, int]]:
+        """What is left beside some regions."""
+        gaps: list[tuple[int, int]] = []
+        end = 0
+        for region in sorted(regions, key=lambda region: region.start):
+            if region.start > end:
+                gaps.append((end, region.start))
+            end = max(end, region.start + region.size)
+        return [*gaps, (end, self.size)] if end < self.size else gaps
 
     def _overlapping(self, start: int, size: int) -> list[_Region]:
         return [region for region in self.regions if region.start < start + size and start < region.start + region.size]

@@ -1,8 +1,8 @@
 """Programs of CAPs: dot products of the windows that a gather unit forms, by counting responders.
 
 The tap tiles of a window come as whole planes, in the order of the gather unit, into a ring of slots; weights come from
-the CAP's taps memory into two buffers.  Sums are drained to the accumulator columns, one row block for each channel of
-a round, and stored to the MAP while the next round's DOTs run.
+the CAP's taps memory into two buffers.  Sums are drained to the accumulator columns, one row block for each sum of a
+batch, and stored to the MAP while the next batch's DOTs run.
 
 A tile stands still while a beat is missing, so a LOAD of planes is issued when a model of the gather unit says that its
 beats are there, or when they cannot wait any more.  All CAPs of a cluster run programs of the same structure, so none
@@ -12,7 +12,6 @@ of them waits for beats or turns in an order that others do not have.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,7 +20,7 @@ from hw.isa import Instruction, LoadKind, Opcode, StoreKind
 from sim.mapping.builder import Builder, Sink, Source
 from sim.mapping.errors import MappingError
 
-__all__ = ["Dots", "Use", "WeightLoad", "WindowLoad", "cap_program", "check_dots", "unit_uses"]
+__all__ = ["Batches", "Dots", "Use", "WeightLoad", "WindowLoad", "cap_program", "check_dots"]
 
 MAXIMUM_LOAD = 64
 _MOST_PARTS = 12
@@ -62,6 +61,10 @@ class Use:
     tile: int
 
 
+Batches = tuple[tuple[int, ...], ...]
+"""For each batch of sums, the channels of its rounds."""
+
+
 @dataclass(frozen=True)
 class WindowLoad(Source):
     """Planes of a tap tile, next in the gather unit's order."""
@@ -93,26 +96,23 @@ def check_dots(dots: Dots, config: AcceleratorConfig, name: str) -> None:
             )
 
 
+@lru_cache(maxsize=64)
 def cap_program(
-    config: AcceleratorConfig, dots: Dots, rounds: Sequence[int], bias: Callable[[int, int], int] | None
-) -> tuple[tuple[Instruction, ...], list[Use]]:
-    """The program of a CAP for rounds of so many channels each, and its DOTs in the order of their weights.
+    config: AcceleratorConfig, dots: Dots, batches: Batches, bias: tuple[int, ...] | None
+) -> tuple[tuple[Instruction, ...], tuple[Use, ...]]:
+    """The program of a CAP for batches of rounds of so many channels each, and its DOTs in the order of their weights.
 
-    ``bias`` gives the constant from which the sum of (round, channel of the round) starts; without it that is 0.
+    ``bias`` has the constants from which the sums start, round by round; without it that is 0.
     """
-    group, chunk = _columns(config, dots, tuple(rounds[:3]))
-    schedule = _Schedule(config, dots, rounds, group, chunk, bias)
+    group, chunk = _columns(config, dots, batches[:2])
+    schedule = _Schedule(config, dots, batches, group, chunk, bias)
     schedule.emit()
-    return schedule.builder.finish(None).instructions, [Use(use.turn, use.item, use.tile) for use in schedule.uses]
-
-
-def unit_uses(dots: Dots, items: int) -> int:
-    """DOTs of a round of ``items`` channels in a CAP."""
-    return dots.tiles * items
+    uses = tuple(Use(use.turn, use.item, use.tile) for use in schedule.uses)
+    return schedule.builder.finish(None).instructions, uses
 
 
 @lru_cache(maxsize=256)
-def _columns(config: AcceleratorConfig, dots: Dots, rounds: tuple[int, ...]) -> tuple[int, int]:
+def _columns(config: AcceleratorConfig, dots: Dots, batches: Batches) -> tuple[int, int]:
     """Tap tiles that are resident together, and weights in each buffer: what takes the least time by the model."""
     best: tuple[int, int, int] | None = None
     for parts in range(1, min(dots.tiles, _MOST_PARTS) + 1):
@@ -120,7 +120,7 @@ def _columns(config: AcceleratorConfig, dots: Dots, rounds: tuple[int, ...]) -> 
         for chunk in _CHUNKS:
             if _slots(config, dots, chunk) < group or chunk * dots.weight_bits > MAXIMUM_LOAD:
                 continue
-            schedule = _Schedule(config, dots, rounds, group, chunk, None)
+            schedule = _Schedule(config, dots, batches, group, chunk, None)
             schedule.emit()
             if best is None or schedule.clock.now < best[0]:
                 best = (schedule.clock.now, group, chunk)
@@ -180,16 +180,17 @@ class _Clock:
 
 @dataclass
 class _Use:
-    """One DOT, its resident load and what happens before and after it."""
+    """One DOT, its row block, its resident load and what happens before and after it."""
 
     turn: int
     item: int
     tile: int
+    block: int
     load: int
     starts: bool
     resumes: bool
     drains: bool
-    ends: bool
+    stores: bool
 
 
 class _Schedule:
@@ -199,16 +200,17 @@ class _Schedule:
         self,
         config: AcceleratorConfig,
         dots: Dots,
-        rounds: Sequence[int],
+        batches: Batches,
         group: int,
         chunk: int,
-        bias: Callable[[int, int], int] | None,
+        bias: tuple[int, ...] | None,
     ) -> None:
-        self.config, self.dots, self.bias, self.chunk = config, dots, bias, chunk
+        self.config, self.dots, self.chunk = config, dots, chunk
+        self.bias = None if bias is None else deque(bias)
         self.builder = Builder(config.cap)
         self.clock = _Clock(config, dots)
         self.accumulator = config.cap.columns - dots.accumulator_bits
-        self.uses, loads = _order(dots.tiles, rounds, group)
+        self.uses, loads = _order(dots.tiles, batches, group)
         self.slots = min(_slots(config, dots, chunk), max(1, loads))
         self.buffers = self.slots * dots.window_bits
         first, last = [len(self.uses)] * loads, [0] * loads
@@ -249,12 +251,12 @@ class _Schedule:
             )
             clock.now += dots.window_bits * dots.weight_bits + 2
             if use.drains:
-                while self.pending and self.pending[0] <= use.item:
+                while self.pending and self.pending[0] <= use.block:
                     self._store()
-                self.last_drain = builder.drain(self.accumulator, dots.accumulator_bits, use.item)
+                self.last_drain = builder.drain(self.accumulator, dots.accumulator_bits, use.block)
                 clock.issue(dots.accumulator_bits)
-            if use.ends:
-                self.pending.extend(range(use.item + 1))
+            if use.stores:
+                self.pending.extend(range(use.block + 1))
         while self.pending:
             self._store()
 
@@ -262,11 +264,11 @@ class _Schedule:
         """Set the totals before the first DOT of a sum, or of a group of its tap tiles."""
         if use.resumes:
             self._sync(self.last_drain)
-            ticket = self.builder.restore(self.accumulator, self.dots.accumulator_bits, use.item)
+            ticket = self.builder.restore(self.accumulator, self.dots.accumulator_bits, use.block)
             self.clock.issue(self.dots.accumulator_bits)
             self._sync(ticket)
         elif use.starts:
-            self.builder.emit(Opcode.INIT, constant=0 if self.bias is None else self.bias(use.turn, use.item))
+            self.builder.emit(Opcode.INIT, constant=self.bias.popleft() if self.bias else 0)
             self.clock.now += 1
 
     def _sync(self, ticket: int) -> None:
@@ -318,34 +320,40 @@ class _Schedule:
         return self.buffers + number % 2 * self.chunk * self.dots.weight_bits
 
 
-def _order(tiles: int, rounds: Sequence[int], group: int) -> tuple[list[_Use], int]:
+def _order(tiles: int, batches: Batches, group: int) -> tuple[list[_Use], int]:
     """All DOTs in order, and the number of resident loads.
 
     Tap tiles that are resident together serve all channels of a round before the next ones.
     """
     uses: list[_Use] = []
-    loads = 0
-    for turn, items in enumerate(rounds):
-        alone = items == 1  # its sum can stay in the totals from group to group
-        for first in range(0, tiles, group):
-            members = range(first, min(first + group, tiles))
-            for item in range(items):
-                for tile in members:
-                    begins, ends = tile == members[0], tile == members[-1]
-                    whole = members[-1] == tiles - 1
-                    uses.append(
-                        _Use(
-                            turn=turn,
-                            item=item,
-                            tile=tile,
-                            load=loads + tile - first,
-                            starts=begins and first == 0,
-                            resumes=begins and first > 0 and not alone,
-                            drains=ends and (whole or not alone),
-                            ends=ends and whole and item == items - 1,
+    loads = turn = 0
+    for batch in batches:
+        block = 0
+        for items in batch:
+            alone = items == 1  # its sum can stay in the totals from group to group
+            for first in range(0, tiles, group):
+                members = range(first, min(first + group, tiles))
+                whole = members[-1] == tiles - 1
+                for item in range(items):
+                    for tile in members:
+                        begins, ends = tile == members[0], tile == members[-1]
+                        uses.append(
+                            _Use(
+                                turn=turn,
+                                item=item,
+                                tile=tile,
+                                block=block + item,
+                                load=loads + tile - first,
+                                starts=begins and first == 0,
+                                resumes=begins and first > 0 and not alone,
+                                drains=ends and (whole or not alone),
+                                stores=False,
+                            )
                         )
-                    )
-            loads += len(members)
+                loads += len(members)
+            block += items
+            turn += 1
+        uses[-1].stores = True
     return uses, loads
 
 

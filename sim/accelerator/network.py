@@ -25,7 +25,7 @@ from sim.accelerator.exchange import Transfer, rounds, sender_registers, to_host
 from sim.accelerator.layout import MapGeometry, geometry
 from sim.accelerator.memory_tile import ElementwiseStep, MapWork, SumStep, send_program
 from sim.accelerator.phases import HostWords, Phase, PhaseKind, TileWork
-from sim.accelerator.placement import Placement
+from sim.accelerator.placement import Batch, Placement
 from sim.mapping.bits import from_bits, to_bits
 from sim.mapping.errors import MappingError
 from sim.mapping.shapes import AveragePoolShape, ConvShape, ElementwiseShape, LayerShape, layer_shape
@@ -419,7 +419,9 @@ class AcceleratorNetwork:
                 break
         for share in (2, 1):
             for size in range(len(turns) - 1, 0, -1):
-                chunks = [turns[first : first + size] for first in range(0, len(turns), size)]
+                chunks: list[tuple[tuple[int, ...], ...]] = [
+                    turns[first : first + size] for first in range(0, len(turns), size)
+                ]
                 parts = [
                     _Part(range(first, first + together), range(chunk[0][0], chunk[-1][-1] + 1))
                     for first in range(0, sets, together)
@@ -454,25 +456,13 @@ class AcceleratorNetwork:
             gather[cluster] = layer.gather_job(
                 base, sets, len(turns), lowest // layer.granule if layer.multiplier else 0, receivers
             )
-            for cap in range(config.caps):
-                tiles[cluster, cap] = self._cap_work(
-                    layer,
-                    placement,
-                    cluster,
-                    cap,
-                    turns,
-                    len(sets),
-                    biased=work.sums is not None and work.sums.bias is not None,
-                )
             batches = placement.batches(cluster)
-            chosen: list[int] = [
-                index
-                for index, batch in enumerate(batches)
-                if batch.units[0].number in part.sets and batch.units[0].turn in turns
-            ]
+            first, own = part.batches(batches)
+            biased = work.sums is not None and work.sums.bias is not None
+            for cap in range(config.caps):
+                tiles[cluster, cap] = self._cap_work(layer, placement, cluster, cap, turns, own, biased=biased)
             for number in range(config.maps):
-                own = batches[chosen[0] : chosen[-1] + 1]
-                program, planes = work.program(placement, cluster, number, chosen[0], own)
+                program, planes = work.program(placement, cluster, number, first, own)
                 tile = config.caps + number
                 tiles[cluster, tile] = self._tile_work(tile, program, planes)
         return Phase(PhaseKind.COMPUTE, tuple(step.layers), tiles, gather)
@@ -483,14 +473,15 @@ class AcceleratorNetwork:
         placement: Placement,
         cluster: int,
         cap: int,
-        turns: list[int],
-        sets: int,
+        turns: Sequence[int],
+        batches: Sequence[Batch],
         *,
         biased: bool,
     ) -> TileWork:
         config = self.config
         caps = placement.caps
         number, own = divmod(cap, caps)
+        sets = sum(len(batch.units) for batch in batches) // len(turns)
 
         def channel(turn: int, item: int) -> int:
             """The output channel, -1 where there is none."""
@@ -498,12 +489,12 @@ class AcceleratorNetwork:
             position = item * caps + own
             return channels[position] if position < len(channels) else -1
 
-        def bias(turn: int, item: int) -> int:
-            found = channel(turn, item)
-            return int(layer.bias[found]) if found >= 0 else 0
-
-        items = [placement.items[turn] for turn in turns]
-        program, uses = cap_program(config, layer.dots, items * sets, None if biased else bias)
+        items = tuple(tuple(placement.items[unit.turn] for unit in batch.units) for batch in batches)
+        bias: tuple[int, ...] | None = None
+        if not biased:
+            sums = [channel(turn, item) for turn in range(len(turns)) for item in range(placement.items[turns[turn]])]
+            bias = tuple(int(layer.bias[found]) if found >= 0 else 0 for found in sums) * sets
+        program, uses = cap_program(config, layer.dots, items, bias)
         zero = np.zeros(layer.weights.shape[2:], np.uint8)
         planes = [
             layer.weights[found, use.tile] if found >= 0 else zero
@@ -572,6 +563,15 @@ class _Part:
 
     sets: range
     turns: range
+
+    def batches(self, batches: Sequence[Batch]) -> tuple[int, Sequence[Batch]]:
+        """The number of its first batch out of all of a cluster, and its batches."""
+        own = [
+            number
+            for number, batch in enumerate(batches)
+            if batch.units[0].number in self.sets and batch.units[0].turn in self.turns
+        ]
+        return own[0], batches[own[0] : own[-1] + 1]
 
 
 def _aliases(graph: Graph) -> dict[str, str]:
