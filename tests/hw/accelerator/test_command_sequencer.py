@@ -196,6 +196,7 @@ def test_wait_looks_at_its_clusters_and_the_mesh() -> None:
         (command_word(Command.WRITE, 0, GATHER_MEMORY_SIZE, 1, 3), AcceleratorError.ADDRESS, 0, GATHER_MEMORY_SIZE),
         (command_word(Command.WRITE, 0, 7, 1 << 23, 1), AcceleratorError.ADDRESS, 0, GATHER_MEMORY_SIZE),
         (command_word(Command.WRITE, 0, 0xFFFFFF, 0xFFFFFF, 1), AcceleratorError.ADDRESS, 0, 0xFFFFFF),
+        (command_word(Command.WRITE, 0, 0xFFFFFF, 2, 1), AcceleratorError.ADDRESS, 0, 0xFFFFFF),
         (command_word(Command.WRITE, Unit.TILE + 2, 3, 2, 1), AcceleratorError.ADDRESS, 0x42, 4),
         (command_word(Command.WRITE, Unit.GATHER, 23, 1, 1), AcceleratorError.ADDRESS, 1, 23),
         (command_word(Command.WRITE, Unit.SENDER, 10, 1, 1), AcceleratorError.ADDRESS, 2, 10),
@@ -241,7 +242,7 @@ def test_nothing_goes_on_after_an_error() -> None:
     assert trace.gos == []
 
 
-@pytest.mark.parametrize("cycle", range(2, 13))
+@pytest.mark.parametrize("cycle", range(2, 17))
 def test_halt_stops_for_good_wherever_it_comes(cycle: int) -> None:
     commands = (Write(Unit.TAPS, 0, [1, 2], 1), Run(), End())
     halt = [int(number == cycle) for number in range(40)]
