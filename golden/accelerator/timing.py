@@ -13,14 +13,27 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.accelerator.cluster_law import ClusterTimes, cluster_times
+from golden.accelerator.cluster_law import (
+    FIRST_DECODE,
+    GATHER_IDLE,
+    SENDER_FIRST,
+    SENDER_IDLE,
+    SENDER_LATENCY,
+    SLOT_LATENCY,
+    ClusterTimes,
+    cluster_times,
+)
+from golden.accelerator.gather_law import GATHER_LATENCY
 from golden.accelerator.stream import Memories, SenderJob, UnknownCommand, check_command
 from golden.accelerator.transport import Link, hops, links
 from hw.accelerator.commands import End, HostCommand, Run, Wait, Write
 from hw.accelerator.config import AcceleratorConfig
 from hw.accelerator.protocol import COMMAND_BITS, TileState
 
-__all__ = ["GO_LATENCY", "HOST_CYCLES", "WRITE_LATENCY", "PhaseLaw", "RunLaw", "law"]
+__all__ = [
+    "FIRST_DECODE", "GATHER_IDLE", "GATHER_LATENCY", "GO_LATENCY", "HOST_CYCLES", "SENDER_FIRST", "SENDER_IDLE",
+    "SENDER_LATENCY", "SLOT_LATENCY", "WRITE_LATENCY", "PhaseLaw", "RunLaw", "law",
+]  # fmt: skip
 
 GO_LATENCY = 1
 """Cycles from the one in which a RUN, WAIT or END sees what it waits for to *go*, the next word, or ``done``."""
@@ -43,12 +56,14 @@ class PhaseLaw:
     go : the cycle in which units see it.
     end : the next go, or the end of the run.
     clusters : the units of each cluster.
+    link_flits : flits that leave routers by each link, those of the host's words included.
     contended : flits of this phase want a link in the same cycle: times of flits, and all that follows, are no law.
     """
 
     go: int
     end: int
     clusters: tuple[ClusterTimes, ...]
+    link_flits: Counter[Link]
     contended: bool
 
     @property
@@ -73,7 +88,7 @@ class RunLaw:
     end : the cycle in which ``done`` is first seen: so many cycles does the run take.
     words_in, words_out : of the host's streams.
     host_sources : for each word to the host, in their order on the stream, the cluster that sent it.
-    link_flits : flits that leave routers by each link.
+    link_flits : flits that leave routers by each link, those before the first phase included.
     """
 
     config: AcceleratorConfig
@@ -217,10 +232,11 @@ class _Run:
 
     def _end_phase(self) -> None:
         traffic = self.traffic
-        self.law.link_flits.update(traffic.flits())
+        flits = traffic.flits()
+        self.law.link_flits.update(flits)
         self.law.host_sources.extend(traffic.host_sources())
         if self.go is not None:
-            self.law.phases.append(PhaseLaw(self.go, self.cycle, self.clusters, traffic.contended))
+            self.law.phases.append(PhaseLaw(self.go, self.cycle, self.clusters, flits, traffic.contended))
         self.traffic = _Traffic(self.config)
 
     def _begin_phase(self) -> None:

@@ -86,6 +86,24 @@ def test_words_for_the_host_and_for_gather_memories() -> None:
     assert run.contended == []
 
 
+def test_a_multicast_ends_where_it_goes_farthest() -> None:
+    """Cluster 3 sends a word to clusters 0 and 1 and to the host: router 3 in g + 7, 1 and 2 in g + 8, 0 in g + 9."""
+    config = ACCELERATORS["mesh2x2"]
+    commands = [
+        *arm(MAP, [store(0, 1)], config, clusters=8),
+        arm_sender(counts=(1, 1, 1), destinations=0b10011, clusters=8),
+        Run(),
+        End(),
+    ]
+    run = law(commands, config)
+    assert run.end - run.goes[0] == 12
+    tree = [(3, "west"), (3, "north"), (2, "north"), (0, "north"), (0, "local"), (1, "local")]
+    assert run.phases[0].link_flits == Counter(tree)
+    # To clusters 0 and 1 alone it ends a cycle earlier, as no word waits for the host.
+    commands[2] = arm_sender(counts=(1, 1, 1), destinations=0b00011, clusters=8)
+    assert law(commands, config).phases[0].cycles == 11
+
+
 def test_a_wait_does_not_wait_for_others() -> None:
     """Cluster 0 is idle in g + 11, cluster 1 in g + 67."""
     commands = [*arm(CAP, [fill(5)]), *arm(CAP, [fill(61)], clusters=2), Run()]
