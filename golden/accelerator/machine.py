@@ -30,7 +30,7 @@ from golden.sequencer import Sequencer
 from golden.tile import GoldenTile
 from hw.accelerator.commands import HostCommand, Run, Write
 from hw.accelerator.config import AcceleratorConfig
-from hw.accelerator.protocol import AcceleratorError, Unit, Waiting
+from hw.accelerator.protocol import REGISTER_BITS, AcceleratorError, Unit, Waiting
 from hw.config import TileConfig
 from hw.isa import ErrorCode, Instruction, LoadKind, Opcode, Program
 
@@ -293,7 +293,7 @@ class _ClusterRun:
             return
         for address, _ in zip(sender.addresses(), range(words), strict=False):
             if address >= config.gather_words * config.lanes:
-                flit = address * config.flits_per_word
+                flit = address * config.flits_per_word % (1 << REGISTER_BITS)
                 raise Fault(AcceleratorError.ADDRESS, self.cluster, Unit.SENDER, flit)
 
     def send(self) -> list[int]:

@@ -9,7 +9,7 @@ from itertools import islice
 
 import numpy as np
 
-from golden.accelerator.windows import GatherJob
+from golden.accelerator.windows import LARGEST_COUNT, GatherJob
 from golden.accelerator.windows import check as gather_fault
 from golden.engine import Bits
 from hw.accelerator.commands import End, HostCommand, Run, Wait, Write
@@ -195,12 +195,12 @@ class SenderJob:
         return self.counts[0] * self.counts[1] * self.counts[2]
 
     def addresses(self) -> Iterator[int]:
-        """The word address of each word, in order."""
+        """The word address of each word, in order, modulo 2^32: a stride may be negative."""
         for outer in range(self.counts[2]):
             for middle in range(self.counts[1]):
                 start = self.base + outer * self.strides[2] + middle * self.strides[1]
                 for inner in range(self.counts[0]):
-                    yield (start + inner * self.strides[0]) % (1 << ADDRESS_BITS)
+                    yield (start + inner * self.strides[0]) % (1 << REGISTER_BITS)
 
 
 @dataclass(frozen=True)
@@ -318,7 +318,7 @@ class Memories:
             SenderRegister.DESTINATIONS_LOW: destinations != 0
             and not beyond & ((1 << max(REGISTER_BITS - self.config.clusters - 1, 0)) - 1),
             SenderRegister.DESTINATIONS_HIGH: not beyond,
-            **{register: named[register] > 0 for register in counts},
+            **{register: 0 < named[register] <= LARGEST_COUNT for register in counts},
         }
         for register in sorted(rules):
             if not rules[register]:

@@ -84,6 +84,13 @@ def test_a_sender_writes_gather_memories_of_others_by_strides() -> None:
     assert outcome.words == [sum(int(bit) << s for s, bit in enumerate(plane)) for plane in columns]
 
 
+def test_a_stride_may_be_negative() -> None:
+    machine = GoldenAccelerator(TINY, seed=3)
+    sender = arm_sender(destinations=0b01, base=30, strides=(2**32 - 2, 2**32 - 7, 0), counts=(2, 3, 1))
+    assert run(*arm(MAP, [store(0, 6)]), sender, Run(), machine=machine).error is AcceleratorError.NONE
+    assert np.array_equal(machine.memories.gather[0][[30, 28, 23, 21, 16, 14]], machine.tiles[0][MAP].cells[:6, :32])
+
+
 def test_a_phase_reads_what_was_there_at_its_go() -> None:
     """Both clusters send their first planes to each other and gather their own, at once."""
     machine = GoldenAccelerator(TINY, seed=6)
@@ -164,6 +171,10 @@ ERRORS: list[tuple[Sequence[HostCommand | UnknownCommand], tuple[AcceleratorErro
         (AcceleratorError.ADDRESS, 1, Unit.SENDER, 128),
     ),
     (
+        [*arm(MAP, [store(0, 2)]), arm_sender(destinations=1, strides=(2**32 - 1, 0, 0), counts=(2, 1, 1))],
+        (AcceleratorError.ADDRESS, 0, Unit.SENDER, 2**32 - 1),
+    ),
+    (
         [arm_sender(source=1)],
         (AcceleratorError.DESCRIPTOR, 0, Unit.SENDER, SenderRegister.SOURCE),
     ),
@@ -176,6 +187,7 @@ ERRORS: list[tuple[Sequence[HostCommand | UnknownCommand], tuple[AcceleratorErro
         (AcceleratorError.DESCRIPTOR, 0, Unit.SENDER, SenderRegister.DESTINATIONS_HIGH),
     ),
     ([arm_sender(counts=(1, 0, 1))], (AcceleratorError.DESCRIPTOR, 0, Unit.SENDER, SenderRegister.COUNT1)),
+    ([arm_sender(counts=(1, 1, 1 << 16))], (AcceleratorError.DESCRIPTOR, 0, Unit.SENDER, SenderRegister.COUNT2)),
     ([arm_gather(STRIDE_X=5)], (AcceleratorError.DESCRIPTOR, 0, Unit.GATHER, GatherRegister.STRIDE_X)),
     (
         [*arm(CAP, [SYNC]), Write(Unit.PROGRAM + CAP, 8, words_of(0, TINY, 4), 1)],
