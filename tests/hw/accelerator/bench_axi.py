@@ -55,7 +55,7 @@ class Bench:
         dut.rst.value = 1
         dut.m_axis_tready.value = 0
         Clock(dut.clk, 10, unit="ns").start()
-        bus = AxiLiteBus.from_prefix(dut, "s_axi")
+        bus: Any = AxiLiteBus.from_prefix(dut, "s_axi")
         if raw:
             self.address = AxiLiteAWSource(bus.write.aw, dut.clk, dut.rst)
             self.data = AxiLiteWSource(bus.write.w, dut.clk, dut.rst)
@@ -64,7 +64,7 @@ class Bench:
             self.value = AxiLiteRSink(bus.read.r, dut.clk, dut.rst)
             self.channels: list[Any] = [self.address, self.data, self.answer, self.question, self.value]
         else:
-            self.master = AxiLiteMaster(bus, dut.clk, dut.rst)
+            self.master: Any = AxiLiteMaster(bus, dut.clk, dut.rst)
             writes, reads = self.master.write_if, self.master.read_if
             self.channels = [
                 writes.aw_channel, writes.w_channel, writes.b_channel, reads.ar_channel, reads.r_channel,
@@ -119,6 +119,24 @@ class Bench:
         value, fields = await self.read("ERROR"), register("ERROR")
         code, cluster, unit = (fields.field(name).of(value) for name in ("code", "cluster", "unit"))
         return AcceleratorError(code), cluster, unit, await self.read("ERROR_DETAIL")
+
+
+class Registers:
+    """The device of a driver that runs in a thread of its own."""
+
+    def __init__(self, bench: Bench):
+        self.bench = bench
+
+    @resume
+    async def read32(self, offset: int) -> int:
+        found = await self.bench.master.read(offset, 4)
+        assert found.resp == AxiResp.OKAY
+        return int.from_bytes(found.data, "little")
+
+    @resume
+    async def write32(self, offset: int, value: int) -> None:
+        done = await self.bench.master.write(offset, value.to_bytes(4, "little"))
+        assert done.resp == AxiResp.OKAY
 
 
 @cocotb.test()
@@ -278,25 +296,12 @@ async def driver_runs_a_layer(dut: Any) -> None:
     bench = Bench(dut)
     await bench.reset()
 
-    class Registers:
-        """The device of a driver, through the master."""
-
-        @resume
-        async def read32(self, offset: int) -> int:
-            found = await bench.master.read(offset, 4)
-            assert found.resp == AxiResp.OKAY
-            return int.from_bytes(found.data, "little")
-
-        @resume
-        async def write32(self, offset: int, value: int) -> None:
-            assert (await bench.master.write(offset, value.to_bytes(4, "little"))).resp == AxiResp.OKAY
-
     words = list(stream_words(LAYER_COMMANDS, CONFIG))
     expected = GoldenAccelerator(CONFIG).run(LAYER_COMMANDS).words
     bench.send(words)
 
     def drive() -> tuple[list[list[int]], list[int], int, list[list[LinkCounts]]]:
-        driver = AcceleratorDriver(Registers(), CONFIG)
+        driver = AcceleratorDriver(Registers(bench), CONFIG)
         driver.write("PACKET_WORDS", 1)
         driver.start(watchdog=500)
         driver.wait(interval=0.0)
@@ -487,17 +492,8 @@ async def driver_names_what_failed(dut: Any) -> None:
     await bench.write("WATCHDOG", 50)
     bench.send(BAD_COMMANDS["unarmed CAP"][0])
 
-    class Registers:
-        @resume
-        async def read32(self, offset: int) -> int:
-            return int.from_bytes((await bench.master.read(offset, 4)).data, "little")
-
-        @resume
-        async def write32(self, offset: int, value: int) -> None:
-            await bench.master.write(offset, value.to_bytes(4, "little"))
-
     def drive() -> str:
-        driver = AcceleratorDriver(Registers(), CONFIG)
+        driver = AcceleratorDriver(Registers(bench), CONFIG)
         driver.start()
         try:
             driver.wait(interval=0.0)

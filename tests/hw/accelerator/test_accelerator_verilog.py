@@ -1,0 +1,91 @@
+"""Verilog of whole accelerators: each block once, the same wherever it is made, accepted by both simulators."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hw.accelerator.config import ACCELERATORS
+from hw.accelerator.verilog import TOP, accelerator_modules, accelerator_verilog
+from sim.runner import build
+
+ROOT = Path(__file__).resolve().parents[3]
+MOST_CHARACTERS = 2_500_000
+"""Of the text of any accelerator: its blocks are in it once, however many clusters it has."""
+
+PROGRAM = """
+import sys
+from hw.accelerator.config import ACCELERATORS
+from hw.accelerator.verilog import accelerator_verilog
+sys.stdout.write(accelerator_verilog(ACCELERATORS["meshtiny"]))
+"""
+
+
+@pytest.fixture(scope="module")
+def texts() -> dict[str, str]:
+    return {name: accelerator_verilog(ACCELERATORS[name]) for name in ("meshtiny", "mesh1x2", "mesh2x2", "mesh4x4")}
+
+
+def modules(text: str) -> list[str]:
+    return re.findall(r"^module (\S+?) ?\(", text, re.MULTILINE)
+
+
+def instances(text: str, module: str) -> int:
+    return len(re.findall(rf"^  {re.escape(module)} +\S+ +\($", text, re.MULTILINE))
+
+
+def test_each_block_is_there_once_however_often_it_is_used(texts: dict[str, str]) -> None:
+    for name, text in texts.items():
+        config, found = ACCELERATORS[name], modules(text)
+        assert len(found) == len(set(found))
+        assert found[0] == TOP
+        for module in accelerator_modules(config):
+            assert found.count(module) == 1
+        assert instances(text, "cluster") == instances(text, "router") == config.clusters
+        # CAPs of all clusters are one module, MAPs are another.
+        assert sum(module.endswith("tile.sequencer") for module in found) == 2
+
+
+def test_size_hardly_grows_with_the_mesh(texts: dict[str, str]) -> None:
+    sizes = {name: len(text) for name, text in texts.items()}
+    assert max(sizes.values()) < MOST_CHARACTERS, sizes
+    assert sizes["mesh4x4"] < 1.3 * sizes["mesh2x2"], sizes
+
+
+def test_text_is_the_same_wherever_it_is_made(texts: dict[str, str], tmp_path: Path) -> None:
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"}
+    command = [sys.executable, "-c", PROGRAM]
+    made = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+    assert made == texts["meshtiny"]
+    assert str(ROOT) not in made
+    assert not re.search(r"\(\* src", made)
+
+
+def test_text_is_verilog_2005(texts: dict[str, str], tmp_path: Path) -> None:
+    for name, text in texts.items():
+        file = tmp_path / f"{name}.v"
+        file.write_text(text, encoding="utf-8")
+        command = ["iverilog", "-g2005", "-s", TOP, "-t", "null", str(file)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (result.returncode, result.stderr) == (0, ""), name
+
+
+def test_ports_are_those_of_axi(texts: dict[str, str]) -> None:
+    header = re.search(r"^module accelerator\((.*?)\);", texts["mesh2x2"], re.MULTILINE | re.DOTALL)
+    assert header is not None
+    ports = {port.strip() for port in header[1].split(",")}
+    lite = "awaddr awprot awvalid awready wdata wstrb wvalid wready bresp bvalid bready araddr arprot arvalid arready"
+    expected = {"clk", "rst"} | {f"s_axi_{name}" for name in f"{lite} rdata rresp rvalid rready".split()}
+    expected |= {f"{side}_axis_t{name}" for side in "sm" for name in ("data", "valid", "ready", "last")}
+    assert ports == expected
+
+
+@pytest.mark.slow
+def test_verilator_builds_the_largest_mesh(texts: dict[str, str]) -> None:
+    built = build(texts["mesh4x4"], TOP, "verilator")
+    print(f"{built.seconds:.0f} s")
+    assert built.seconds < 600
