@@ -143,11 +143,7 @@ def test_run_counters_and_log() -> None:
             context.set(dut.begins, 1)
             await context.tick()
             context.set(dut.begins, 0)
-            counts, log, phase = (
-                dict.fromkeys(("cycles", "words_in", "words_out", "waiting_in", "waiting_out"), 0),
-                {},
-                0,
-            )
+            counts, log, phase = dict.fromkeys(outputs, 0), {}, 0
             for _ in range(200):
                 bits = {name: generator.randrange(2) for name in names}
                 for name, bit in bits.items():
