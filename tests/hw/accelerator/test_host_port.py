@@ -133,7 +133,7 @@ def test_queue_takes_and_gives_a_word_a_cycle() -> None:
 def test_run_counters_and_log() -> None:
     dut = RunCounters()
     names = ("running", "word_in", "word_out", "waits_in", "waits_out")
-    outputs = ("cycles", "words_in", "words_out", "waiting_in", "waiting_out")
+    outputs: tuple[str, ...] = ("cycles", "words_in", "words_out", "waiting_in", "waiting_out")
     generator = random.Random(4)
 
     async def bench(context: Any) -> None:
