@@ -2,15 +2,17 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from golden.accelerator.machine import GoldenAccelerator
-from golden.accelerator.stream import Fault, UnknownCommand
+from golden.accelerator.stream import Fault, Memories, UnknownCommand
 from golden.accelerator.timing import law
 from hw.accelerator.commands import End, HostCommand, Run, Wait, Write, stream_words
 from hw.accelerator.config import ACCELERATORS
 from hw.accelerator.protocol import TileState, Unit
 from hw.isa import Instruction, Opcode
+from tests.golden.accelerator.slow_cluster import SlowCluster, random_cluster
 from tests.golden.accelerator.streams import CAP, MAP, SYNC, TINY, Convolution, arm, arm_sender, store
 
 HEAD = 4  # words of a command on meshtiny
@@ -168,6 +170,73 @@ def test_the_parts_sum_up_and_words_are_those_of_the_machine(seed: int) -> None:
         cycles = sum(count for name, count in counters.items() if name.startswith("cycles."))
         states = run.tiles[0][0][cap]
         assert states[TileState.BUSY] <= cycles <= sum(states.values()) - states[TileState.IDLE]
+
+
+def slow_law(commands: list[HostCommand]) -> tuple[list[int], int] | None:
+    """Goes and end of a run, one cycle after the other; None if a cluster waits for ever."""
+    memories, goes = Memories(TINY, seed=None), list[int]()
+    idle, flits, host_until = [0] * TINY.clusters, list[tuple[int, int]](), 0
+    cycle = 0
+
+    def mesh_is_empty() -> bool:
+        return not any(first <= cycle <= last for first, last in flits)
+
+    for command in commands:
+        cycle += HEAD
+        if isinstance(command, Write):
+            memories.write(command)
+            for _ in command.payload:
+                # In router 0 in the next cycle, in router 1 in the one after it.
+                flits.append((cycle + 1, cycle + 1 + (command.destinations >> 1)))
+                cycle += 1
+            continue
+        named = command.destinations if isinstance(command, Wait) else 0b11
+        while not (
+            all(cycle >= until for number, until in enumerate(idle) if named >> number & 1)
+            and mesh_is_empty()
+            and (isinstance(command, Wait) or cycle > host_until)
+        ):
+            cycle += 1
+        cycle += 1
+        if not isinstance(command, Run):
+            continue
+        goes.append(cycle)
+        for number, start in enumerate(memories.go()):
+            cluster = SlowCluster(start, cycle)
+            if not cluster.run():
+                return None
+            idle[number] = cluster.idle
+            flits += [(sent + 1, sent + 1 + number) for sent in cluster.sent]
+            host_until = max([host_until, *(sent + 2 + number for sent in cluster.sent)])
+    return goes, cycle
+
+
+def test_random_streams() -> None:
+    """Runs of some phases with random work, writes and waits; all senders send to the host."""
+    ended = 0
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        commands: list[HostCommand] = []
+        for phase in range(3):
+            clusters = int(generator.integers(1, 4))
+            for cluster in range(2):
+                if clusters >> cluster & 1:
+                    commands += random_cluster(1000 * seed + 10 * phase + cluster, 1 << cluster)
+            commands.append(Run())
+            for _ in range(generator.integers(0, 4)):
+                count = int(generator.integers(0, 60))
+                write = Write(TAPS, 0, [0] * count, int(generator.integers(1, 4)))
+                commands.append(write if generator.random() < 0.5 else Wait(int(generator.integers(0, 4))))
+        commands.append(End())
+        expected = slow_law(commands)
+        if expected is None:
+            with pytest.raises(Fault, match="WATCHDOG"):
+                law(commands, TINY)
+            continue
+        run = law(commands, TINY)
+        assert (run.goes, run.end) == expected, seed
+        ended += 1
+    assert ended > 10
 
 
 def test_payloads_of_weights_and_maps_do_not_matter() -> None:
