@@ -19,6 +19,7 @@ from hw.accelerator.run_counters import RunCounters
 from hw.accelerator.watchdog import Watchdog
 
 TINY = ACCELERATORS["meshtiny"]
+RUN_COUNTS: tuple[str, ...] = ("cycles", "words_in", "words_out", "waiting_in", "waiting_out")
 
 
 def simulate(dut: Any, bench: Callable[[Any], Any]) -> None:
@@ -133,7 +134,6 @@ def test_queue_takes_and_gives_a_word_a_cycle() -> None:
 def test_run_counters_and_log() -> None:
     dut = RunCounters()
     names = ("running", "word_in", "word_out", "waits_in", "waits_out")
-    outputs: tuple[str, ...] = ("cycles", "words_in", "words_out", "waiting_in", "waiting_out")
     generator = random.Random(4)
 
     async def bench(context: Any) -> None:
@@ -143,7 +143,7 @@ def test_run_counters_and_log() -> None:
             context.set(dut.begins, 1)
             await context.tick()
             context.set(dut.begins, 0)
-            counts, log, phase = dict.fromkeys(outputs, 0), {}, 0
+            counts, log, phase = dict.fromkeys(RUN_COUNTS, 0), {}, 0
             for _ in range(200):
                 bits = {name: generator.randrange(2) for name in names}
                 for name, bit in bits.items():
