@@ -87,7 +87,7 @@ class _Steps:
     address: int
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _steps(program: TileProgram, config: TileConfig, accumulates: bool) -> _Steps:
     """The steps of a program on a tile, which takes words from CAPs or not."""
     sequencer = Sequencer(program.program, config)

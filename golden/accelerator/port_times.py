@@ -36,7 +36,7 @@ class PortTimes:
     waits: dict[Owner, int]
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def port_times(program: Program, config: TileConfig) -> PortTimes:
     """The tile time of every beat of a program, up to HALT or to an instruction that the tile refuses.
 
