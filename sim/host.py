@@ -32,7 +32,8 @@ from sim.mapping.plan import MODES, check_fit, feeder, reorder
 
 if TYPE_CHECKING:
     from sim.commands.run import RunRequest
-    from sim.report import InputReport, LayerReport, RunReport
+    from sim.report import AcceleratorReport, InputReport, LayerReport, RunReport
+    from sim.tools import Tool
 
 __all__ = ["LayerResult", "Network", "NetworkResult", "add_counters", "run_graph", "run_integer", "run_network"]
 
@@ -270,9 +271,8 @@ def run_network(request: RunRequest) -> RunReport:
     UserError
         If widths, config or engine do not fit the network.
     TileError
-        If the tile raised its error port.
+        If the hardware raised an error.
     """
-    from sim.parallel import Work, run_inputs
     from sim.progress import progress
     from sim.report import RunReport, WallSeconds
     from sim.tools import find_simulator
@@ -284,23 +284,24 @@ def run_network(request: RunRequest) -> RunReport:
     if graph is not request.graph:
         inputs = [widths.resample(values, source, graph.maps[graph.input].bits) for values in inputs]
     simulator = find_simulator(request.simulator) if request.engine == "rtl" else None
-    if request.engine == "integer":
-        with progress(graph.name, len(inputs)) as advance:
-            maps = run_integer(graph, inputs, advance)
-        results = [LayerResult(LayerPlan(layer_shape(layer, graph), request.config, ())) for layer in graph.layers]
-        result = NetworkResult(maps, results, run_seconds=time.perf_counter() - started)
-        built = 0.0
+    if isinstance(request.config, TileConfig) or request.engine == "integer":
+        done = _run_on_tile(request, graph, inputs, simulator)
     else:
-        work = Work(
-            graph=graph,
-            config=request.config,
-            engine=request.engine,
-            seed=request.seed,
-            mode=request.mode,
-            options={} if simulator is None else {"simulator": simulator.name},
-        )
-        with progress(graph.name, len(inputs) * len(graph.layers)) as advance:
-            result, built = run_inputs(work, inputs, request.jobs, advance)
+        from sim.accelerator.run import run_inputs
+
+        begun = time.perf_counter()
+        with progress(graph.name, len(inputs)) as advance:
+            result, built = run_inputs(
+                graph,
+                request.config,
+                inputs,
+                request.engine,
+                seed=request.seed,
+                simulator=request.simulator,
+                progress=advance,
+            )
+        maps = [{graph.output: output} for output in result.outputs]
+        done = _Done(maps, result.layers, built, time.perf_counter() - begun - built, result.accelerator)
     return RunReport(
         model=request.model,
         engine=request.engine,
@@ -309,10 +310,49 @@ def run_network(request: RunRequest) -> RunReport:
         config_hash=request.config.hash_text,
         config=request.config.as_dict(),
         mode=request.mode,
-        inputs=_input_reports(request, graph, result.maps),
-        layers=_layer_reports(result.layers, len(inputs)),
-        wall_s=WallSeconds(build=built, simulate=result.run_seconds, total=time.perf_counter() - started),
+        inputs=_input_reports(request, graph, done.maps),
+        layers=done.layers,
+        wall_s=WallSeconds(build=done.built, simulate=done.seconds, total=time.perf_counter() - started),
+        accelerator=done.accelerator,
     )
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What a run left for its report: maps, layers, seconds of building and of running."""
+
+    maps: Sequence[dict[str, Integers]]
+    layers: list[LayerReport]
+    built: float
+    seconds: float
+    accelerator: AcceleratorReport | None = None
+
+
+def _run_on_tile(
+    request: RunRequest, graph: Graph, inputs: Sequence[NDArray[np.integer[Any]]], simulator: Tool | None
+) -> _Done:
+    """Run inputs layer by layer on one tile, or by the integer operators."""
+    from sim.parallel import Work, run_inputs
+    from sim.progress import progress
+
+    tile = request.config if isinstance(request.config, TileConfig) else request.config.cap
+    if request.engine == "integer":
+        started = time.perf_counter()
+        with progress(graph.name, len(inputs)) as advance:
+            maps = run_integer(graph, inputs, advance)
+        results = [LayerResult(LayerPlan(layer_shape(layer, graph), tile, ())) for layer in graph.layers]
+        return _Done(maps, _layer_reports(results, len(inputs)), 0.0, time.perf_counter() - started)
+    work = Work(
+        graph=graph,
+        config=tile,
+        engine=request.engine,
+        seed=request.seed,
+        mode=request.mode,
+        options={} if simulator is None else {"simulator": simulator.name},
+    )
+    with progress(graph.name, len(inputs) * len(graph.layers)) as advance:
+        result, built = run_inputs(work, inputs, request.jobs, advance)
+    return _Done(result.maps, _layer_reports(result.layers, len(inputs)), built, result.run_seconds)
 
 
 def run_integer(

@@ -101,7 +101,7 @@ def add_common(
                 "--config",
                 metavar="NAME|FILE",
                 default=config,
-                help=f"tile: a name that `bfimna info` lists, or a JSON file (default: {config})",
+                help=f"hardware: a name that `bfimna info` lists, or a JSON file (default: {config})",
             )
         elif name == "mode":
             parser.add_argument(

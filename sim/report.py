@@ -20,10 +20,12 @@ from rich.table import Table
 
 __all__ = [
     "SCHEMA",
+    "AcceleratorReport",
     "Bits",
     "Cycles",
     "InputReport",
     "LayerReport",
+    "PhaseReport",
     "RunReport",
     "WallSeconds",
     "differences",
@@ -41,6 +43,20 @@ PIPE_WIDTH = 140
 LAW_TEXT = (
     "law: the cycles that config, widths and layer shapes alone ask for, computed apart from the run; what is counted, "
     "stalls apart, must equal it"
+)
+
+STATE_NAMES = {
+    "busy": "busy",
+    "planes": "wait for planes",
+    "room": "wait for room",
+    "program": "wait for program",
+    "idle": "idle",
+}
+"""Headings of what tiles do."""
+
+STATE_TEXT = (
+    "columns are phases of the accelerator: load exchanges maps, compute forms dot products and requantises them, "
+    "requant is for element-wise layers of their own, store sends the result"
 )
 
 PARTS = ("load", "compute", "reduce", "requantize", "store", "stall")
@@ -150,19 +166,52 @@ class WallSeconds:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PhaseReport:
+    """One phase of a run on an accelerator: what it is for, its cycles by the law, and as counted for each input."""
+
+    kind: str
+    layers: list[str]
+    law: int
+    cycles: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceleratorReport:
+    """What only an accelerator has.
+
+    Parameters
+    ----------
+    phases : in the order of time.
+    states : cycles of all CAPs (``cap``) and all MAPs (``map``) by what they did: busy, waiting for planes, for room,
+        for their program, idle; each sums up to the cycles of the run times the tiles.
+    law_states : the same by the law.
+    host_words : F-bit words of one input that the host sent and got, by kind.
+    """
+
+    phases: list[PhaseReport]
+    states: dict[str, dict[str, int]]
+    law_states: dict[str, dict[str, int]]
+    host_words: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """A run of a network on an engine; *simulator* is None where none was used, *mode* may be ``auto``."""
+    """A run of a network on an engine; *simulator* is None where none was used, *mode* may be ``auto``.
+
+    ``accelerator`` is None for a single tile.
+    """
 
     model: str
     engine: str
     simulator: str | None
     seed: int
     config_hash: str
-    config: dict[str, object]
+    config: dict[str, Any]
     mode: str
     inputs: list[InputReport]
     layers: list[LayerReport]
     wall_s: WallSeconds
+    accelerator: AcceleratorReport | None = None
 
     @property
     def cycles(self) -> int:
@@ -203,6 +252,7 @@ def version() -> str:
 
 def run_json(report: RunReport) -> dict[str, Any]:
     """Return *report* as the object that ``bfimna run --json`` writes."""
+    accelerator = {} if report.accelerator is None else {"accelerator": dataclasses.asdict(report.accelerator)}
     return {
         "schema": SCHEMA,
         "bfimna": version(),
@@ -222,6 +272,7 @@ def run_json(report: RunReport) -> dict[str, Any]:
             "energy_pj": report.energy_pj,
         },
         "wall_s": dataclasses.asdict(report.wall_s),
+        **accelerator,
     }
 
 
@@ -243,6 +294,23 @@ def differences(report: RunReport) -> list[str]:
             lines.append(
                 f"{layer.name}: the parts add up to {layer.cycles.attributed:,} cycles, not {layer.cycles.total:,}"
             )
+    if report.accelerator is not None:
+        lines += _accelerator_differences(report.accelerator)
+    return lines
+
+
+def _accelerator_differences(report: AcceleratorReport) -> list[str]:
+    lines = [
+        f"phase {number} ({phase.kind} of {'+'.join(phase.layers)}): {cycles:,} cycles, the law says {phase.law:,}"
+        for number, phase in enumerate(report.phases)
+        for cycles in phase.cycles
+        if cycles != phase.law
+    ]
+    for kind, states in report.states.items():
+        for name, cycles in states.items():
+            wanted = report.law_states[kind][name]
+            if cycles != wanted:
+                lines.append(f"{kind.upper()}s: {cycles:,} cycles {name}, the law says {wanted:,}")
     return lines
 
 
@@ -299,11 +367,8 @@ def print_run(report: RunReport, stream: TextIO) -> None:
         console.print(text, soft_wrap=True)
 
     engine = f"{report.engine} ({report.simulator})" if report.simulator else report.engine
-    config = report.config
-    line(
-        f"{report.model} on {engine}, config {config.get('name', report.config_hash)}: {config.get('rows'):,} rows x "
-        f"{config.get('columns')} columns, P={config.get('plane_bits')}, mode {report.mode}, seed {report.seed}"
-    )
+    name = report.config.get("name", report.config_hash)
+    line(f"{report.model} on {engine}, config {name}: {_sizes(report.config)}, mode {report.mode}, seed {report.seed}")
     several = len(report.inputs) > 1
     if several:
         line(f"MACs and cycles are sums over {len(report.inputs)} inputs")
@@ -313,6 +378,11 @@ def print_run(report: RunReport, stream: TextIO) -> None:
             table = run_table(report, parts=False)
         console.print(table)
         line(LAW_TEXT)
+    if report.accelerator is not None and report.cycles:
+        console.print(_state_table(report.accelerator))
+        line(STATE_TEXT)
+        words = ", ".join(f"{kind} {count:,}" for kind, count in report.accelerator.host_words.items())
+        line(f"words of the host for one input: {words}")
     for one in report.inputs:
         if one.top1 is not None:
             told = "" if one.expected is None else f", its name says {_class(one.expected, one.expected_label)}"
@@ -325,6 +395,32 @@ def print_run(report: RunReport, stream: TextIO) -> None:
     line(f"time: {wall.total:.1f} s, of it {wall.build:.1f} s building and {wall.simulate:.1f} s {doing}")
     for difference in differences(report):
         line(f"DIFFERENCE {difference}")
+
+
+def _sizes(config: dict[str, Any]) -> str:
+    """The sizes of a tile or of an accelerator, from its config."""
+    if "cap" not in config:
+        return f"{config.get('rows'):,} rows x {config.get('columns')} columns, P={config.get('plane_bits')}"
+    caps, maps = (
+        f"{config[count]} {kind.upper()}{'s' * (config[count] != 1)} ({config[kind]['rows']:,} x "
+        f"{config[kind]['columns']})"
+        for count, kind in (("caps", "cap"), ("maps", "map"))
+    )
+    size, width = f"{config['width']} x {config['height']}", config["cap"]["plane_bits"]
+    return f"{size} clusters of {caps} and {maps}, P={width}"
+
+
+def _state_table(report: AcceleratorReport) -> Table:
+    """What the tiles did, in parts of their time."""
+    names = list(next(iter(report.states.values())))
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("tiles", no_wrap=True)
+    for name in names:
+        table.add_column(STATE_NAMES[name], justify="right", no_wrap=True)
+    for kind, states in report.states.items():
+        total = sum(states.values())
+        table.add_row(f"{kind.upper()}s", *(f"{states[name] / total:.1%}" for name in names))
+    return table
 
 
 def _part(layer: LayerReport, name: str) -> int:

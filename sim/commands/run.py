@@ -14,6 +14,7 @@ from sim.options import ENGINE_HELP, MODE_HELP, add_common
 
 if TYPE_CHECKING:
     from golden.graph import Graph
+    from hw.accelerator.config import AcceleratorConfig
     from hw.config import TileConfig
     from sim.pictures import NetworkInput
     from sim.report import RunReport
@@ -42,7 +43,7 @@ class RunRequest:
     ----------
     model : the name that reports print.
     graph : the network, in the model's own widths.
-    config : the tile.
+    config : the tile, or the accelerator.
     inputs : at least one.
     engine : one of :data:`sim.options.ENGINES`.
     simulator : name of the simulator, for engine ``rtl``.
@@ -54,7 +55,7 @@ class RunRequest:
 
     model: str
     graph: Graph
-    config: TileConfig
+    config: TileConfig | AcceleratorConfig
     inputs: list[NetworkInput]
     engine: str
     simulator: str
@@ -97,7 +98,8 @@ def main(arguments: argparse.Namespace) -> int:
 
 def prepare(arguments: argparse.Namespace) -> RunRequest:
     """Read what the command line names, quickest first, and refuse what does not fit."""
-    from hw.config import load_config
+    from hw.accelerator.named import load_system
+    from hw.config import TileConfig
     from sim.models import MODELS, data_file, load_model
     from sim.pictures import load_inputs
     from sim.tools import find_compiler, find_simulator
@@ -106,7 +108,11 @@ def prepare(arguments: argparse.Namespace) -> RunRequest:
         raise UserError("--input must be given for a model that is not built in")
     if arguments.jobs > 1 and arguments.engine not in PARALLEL_ENGINES:
         raise UserError(f"--jobs must be 1 for engine {arguments.engine}: only rtl and golden run inputs at once")
-    config = load_config(arguments.config)
+    config = load_system(arguments.config)
+    if not isinstance(config, TileConfig):
+        for option, value, only in (("--mode", arguments.mode, "count"), ("--jobs", arguments.jobs, 1)):
+            if value != only:
+                raise UserError(f"{option} must be {only} for an accelerator ({config.name}), not {value}")
     if arguments.engine == "rtl":
         find_simulator(arguments.sim)
         if arguments.sim == "verilator":

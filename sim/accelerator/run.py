@@ -1,0 +1,240 @@
+"""``bfimna run`` on an accelerator: a network as command streams for the Verilog, the golden machine or the law."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from golden import operators
+from golden.accelerator.timing import RunLaw, law
+from golden.graph import Graph, Integers
+from hw.accelerator.commands import HostCommand
+from hw.accelerator.config import AcceleratorConfig
+from hw.accelerator.protocol import TileState
+from sim.accelerator.network import AcceleratorNetwork
+from sim.accelerator.phases import PhaseKind
+from sim.mapping import layer_shape
+from sim.report import AcceleratorReport, Bits, Cycles, LayerReport, PhaseReport
+
+if TYPE_CHECKING:
+    from sim.accelerator.rtl_engine import RunOutcome
+
+__all__ = ["AcceleratorResult", "run_inputs"]
+
+_PARTS = {
+    PhaseKind.EXCHANGE: "load",
+    PhaseKind.COMPUTE: "compute",
+    PhaseKind.ELEMENTWISE: "requantize",
+    PhaseKind.RESULT: "store",
+}
+"""Whose the cycles of a phase are, in a report."""
+
+STATES = {
+    TileState.BUSY: "busy",
+    TileState.PLANES: "planes",
+    TileState.ROOM: "room",
+    TileState.PROGRAM: "program",
+    TileState.IDLE: "idle",
+}
+"""How reports call the states of tiles."""
+
+
+@dataclass(frozen=True)
+class AcceleratorResult:
+    """What inputs through a network gave.
+
+    Parameters
+    ----------
+    outputs : the network's output of each input, (height, width, channels) of stored numbers; empty under the law.
+    layers, accelerator : for the report; counts are sums over the inputs.
+    """
+
+    outputs: list[Integers]
+    layers: list[LayerReport]
+    accelerator: AcceleratorReport
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One input: the output if there is one, the cycles of each phase as counted, and the states of CAPs and MAPs."""
+
+    output: Integers | None
+    starts: list[int]
+    cycles: int
+    states: dict[str, dict[str, int]]
+
+
+def run_inputs(
+    graph: Graph,
+    config: AcceleratorConfig,
+    inputs: Sequence[Integers],
+    engine: str,
+    *,
+    seed: int = 1,
+    simulator: str = "verilator",
+    progress: Callable[[str], None] = lambda _: None,
+) -> tuple[AcceleratorResult, float]:
+    """Run inputs of stored numbers, one after the other, on one accelerator.
+
+    ``engine`` is ``rtl``, ``golden`` or ``model``. Returns the result and the seconds of making the engine.
+
+    Raises
+    ------
+    MappingError
+        If a layer does not fit the accelerator, or is not supported on it.
+    TileError
+        If the accelerator raised an error.
+    """
+    network = AcceleratorNetwork(graph, config)
+    blank = np.zeros(graph.maps[graph.input].shape, np.int64)
+    expected_time = law(network.commands(blank), config)
+    started = time.perf_counter()
+    runs: list[_Run] = []
+    exact: list[bool] = []
+    with ExitStack() as stack:
+        machine = _machine(network, config, engine, seed, simulator, expected_time, stack)
+        built = time.perf_counter() - started
+        for number, values in enumerate(inputs):
+            progress(f"input {number}")
+            runs.append(machine(network.commands(values)))
+            output = runs[-1].output
+            if output is not None:
+                exact.append(np.array_equal(output, operators.run(graph, values)[graph.output]))
+    result = AcceleratorResult(
+        outputs=[run.output for run in runs if run.output is not None],
+        layers=_layers(graph, network, expected_time, runs, all(exact) if exact else None),
+        accelerator=_accelerator(network, expected_time, runs),
+    )
+    return result, built
+
+
+def _machine(
+    network: AcceleratorNetwork,
+    config: AcceleratorConfig,
+    engine: str,
+    seed: int,
+    simulator: str,
+    expected: RunLaw,
+    stack: ExitStack,
+) -> Callable[[Sequence[HostCommand]], _Run]:
+    """What runs a command stream."""
+    by_law = _Run(None, expected.goes, expected.end, _law_states(expected, config))
+    if engine == "model":
+        return lambda _: by_law
+    if engine == "golden":
+        from golden.accelerator.machine import GoldenAccelerator
+
+        golden = GoldenAccelerator(config, seed)
+        return lambda commands: _Run(
+            network.result(golden.run(commands).words), by_law.starts, by_law.cycles, by_law.states
+        )
+    from sim.accelerator.rtl_engine import RtlAccelerator
+
+    rtl = stack.enter_context(RtlAccelerator(config, simulator, seed=seed))
+
+    def simulate(commands: Sequence[HostCommand]) -> _Run:
+        outcome = rtl.run(commands)
+        return _Run(network.result(outcome.words), outcome.goes, outcome.cycles, _counted_states(outcome, config))
+
+    return simulate
+
+
+def _kinds(config: AcceleratorConfig) -> dict[str, list[tuple[int, int]]]:
+    """Clusters and tiles of all CAPs, and of all MAPs."""
+    numbers = {"cap": range(config.caps), "map": range(config.caps, config.tiles)}
+    return {
+        kind: [(cluster, tile) for cluster in range(config.clusters) for tile in tiles]
+        for kind, tiles in numbers.items()
+    }
+
+
+def _law_states(expected: RunLaw, config: AcceleratorConfig) -> dict[str, dict[str, int]]:
+    return {
+        kind: {
+            name: sum(expected.states(cluster, tile)[state] for cluster, tile in places)
+            for state, name in STATES.items()
+        }
+        for kind, places in _kinds(config).items()
+    }
+
+
+def _counted_states(outcome: RunOutcome, config: AcceleratorConfig) -> dict[str, dict[str, int]]:
+    """From the counters of the clusters; a tile is idle in the cycles that no counter has."""
+    result: dict[str, dict[str, int]] = {}
+    for kind, places in _kinds(config).items():
+        spent = {
+            name: sum(outcome.clusters[cluster][f"tile{tile}.{name}"] for cluster, tile in places)
+            for state, name in STATES.items()
+            if state != TileState.IDLE
+        }
+        result[kind] = spent | {"idle": outcome.cycles * len(places) - sum(spent.values())}
+    return result
+
+
+def _spans(starts: Sequence[int], cycles: int) -> list[int]:
+    """Cycles of each phase; those before the first go are the first one's."""
+    edges = [0, *starts[1:], cycles]
+    return [later - earlier for earlier, later in itertools.pairwise(edges)]
+
+
+def _layers(
+    graph: Graph, network: AcceleratorNetwork, expected: RunLaw, runs: Sequence[_Run], exact: bool | None
+) -> list[LayerReport]:
+    """A row for all layers that phases work on together."""
+    laws = _spans(expected.goes, expected.end)
+    counted = [sum(spans) for spans in zip(*(_spans(run.starts, run.cycles) for run in runs), strict=True)]
+    groups: dict[str, list[int]] = {}
+    for number, mark in enumerate(network.marks):
+        groups.setdefault(mark.layers[0], []).append(number)
+    shapes = {layer.name: layer_shape(layer, graph) for layer in graph.layers}
+    reports: list[LayerReport] = []
+    now = 0
+    last = next(mark.layers[-1] for mark in reversed(network.marks))
+    for phases in groups.values():
+        names = max((network.marks[number].layers for number in phases), key=len)
+        parts = dict.fromkeys(_PARTS.values(), 0)
+        for number in phases:
+            parts[_PARTS[network.marks[number].kind]] += counted[number]
+        total = sum(parts.values())
+        first = shapes[names[0]]
+        reports.append(
+            LayerReport(
+                name="+".join(names),
+                op=first.op,
+                macs=sum(shapes[name].macs for name in names) * len(runs),
+                bits=Bits(activation=max(first.activation_bits), weight=first.weight_bits),
+                cycles=Cycles(total=total, law=sum(laws[number] for number in phases) * len(runs), **parts),
+                start=now,
+                end=now + total,
+                mode="count" if first.macs else None,
+                bit_exact=exact if last in names else None,
+            )
+        )
+        now += total
+    return reports
+
+
+def _accelerator(network: AcceleratorNetwork, expected: RunLaw, runs: Sequence[_Run]) -> AcceleratorReport:
+    laws = _spans(expected.goes, expected.end)
+    counted = [_spans(run.starts, run.cycles) for run in runs]
+    phases = [
+        PhaseReport(
+            kind=mark.kind.value,
+            layers=list(mark.layers),
+            law=laws[number],
+            cycles=[spans[number] for spans in counted],
+        )
+        for number, mark in enumerate(network.marks)
+    ]
+    states = {
+        kind: {name: sum(run.states[kind][name] for run in runs) for name in STATES.values()} for kind in ("cap", "map")
+    }
+    law_states = _law_states(expected, network.config)
+    wanted = {kind: {name: value * len(runs) for name, value in parts.items()} for kind, parts in law_states.items()}
+    return AcceleratorReport(phases=phases, states=states, law_states=wanted, host_words=dict(network.words))
