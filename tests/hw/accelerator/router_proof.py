@@ -1,13 +1,17 @@
 """A router with all that a proof needs to say about it, for a solver.
 
-Two flits that come one after the other at one input, at any time, among any others, are marked. What leaves is compared
-with what is known of them. ``holds`` says that nothing is wrong, and what is needed to show, from one cycle to the next,
-that nothing ever will be (an inductive invariant). The queues keep their flits in registers here, so that the invariant
-can speak of them; all else is the router itself.
+Two flits that come one after the other at one input, at any time, among any others, are marked. What leaves is
+compared with what is known of them. ``holds`` says that nothing is wrong, and what is needed to show, from one cycle to
+the next, that nothing ever will be (an inductive invariant). The queues keep their flits in registers here, so that the
+invariant can speak of them; all else is the router itself.
 """
 
+import subprocess
+import tempfile
 from functools import reduce
+from itertools import combinations
 from operator import and_, or_
+from pathlib import Path
 from typing import Any
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
@@ -17,8 +21,10 @@ from hw.accelerator.config import AcceleratorConfig
 from hw.accelerator.layouts import flit_layout
 from hw.accelerator.router import PORTS, TURNS, FlitBuffer, Router
 from hw.component import Component
+from hw.verilog import module_verilog
+from sim.synthesis import find_yosys
 
-__all__ = ["RouterProof"]
+__all__ = ["RouterProof", "bound", "proof_verilog", "prove", "prove_departure"]
 
 FIRST, SECOND = 1, 2
 """Marks of the two flits: the payload's low bits; all other flits have 0 there."""
@@ -227,9 +233,9 @@ class RouterProof(Component):
                     )
                     inside[mark].append(is_marked)
             # The second one is behind the first.
-            for place in range(depth - 1):
-                facts[f"order_{port}_{place}"] = ~(
-                    (buffer.count > place + 1) & (queue[place].payload == SECOND) & (queue[place + 1].payload == FIRST)
+            for place, later in combinations(range(depth), 2):
+                facts[f"order_{port}_{place}_{later}"] = ~(
+                    (buffer.count > later) & (queue[place].payload == SECOND) & (queue[later].payload == FIRST)
                 )
         # Nothing is lost: until all copies have left, a marked flit is in a queue, once.
         for mark in (FIRST, SECOND):
@@ -244,3 +250,52 @@ class RouterProof(Component):
             turn, kept = router.turn[output], router.kept[output]
             facts[f"turn_{output}"] = (turn != 0) & ((turn & (turn - 1)) == 0)
             facts[f"grant_{output}"] = ((kept & ~requests) == 0) & ((kept & (kept - 1))[: len(inputs)] == 0)
+
+
+def bound(config: AcceleratorConfig) -> int:
+    """Cycles in which a flit leaves by all of its outputs if these take what they are offered.
+
+    Each flit that is before it, and itself, waits for at most one flit of each other input.
+    """
+    return config.buffer_flits * max(map(len, TURNS.values()))
+
+
+def proof_verilog(config: AcceleratorConfig) -> str:
+    """The Verilog of a router with what is to be proven; its top module is ``proof``."""
+    return module_verilog(RouterProof(config), "proof")
+
+
+def prove(verilog: str) -> bool:
+    """Whether ``holds`` is true after a reset and, where it is true, true in the next cycle; so for ever."""
+    return _solve(verilog, "-tempinduct -maxsteps 1 -prove holds 1")
+
+
+def prove_departure(verilog: str, cycles: int) -> bool:
+    """Whether the first marked flit is gone after so many cycles in which all outputs take, wherever it was before."""
+    return _solve(
+        verilog,
+        f"-seq {cycles + 1} -prove-skip {cycles} -set-at 1 holds 1 -set mark 0 -set ready {2 ** len(PORTS) - 1} "
+        "-prove waits 0",
+        "setattr -unset init w:*",
+    )
+
+
+def _solve(verilog: str, question: str, *before: str) -> bool:
+    """Ask Yosys's solver; no reset, and an environment that does what it may."""
+    script = [
+        "read_verilog proof.v",
+        "hierarchy -top proof",
+        "proc",
+        "flatten",
+        "opt -full",
+        *before,
+        f"sat -verify -set rst 0 -set assumed 1 {question}",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "proof.v").write_text(verilog, encoding="utf-8")
+        (Path(folder) / "proof.ys").write_text("\n".join(script), encoding="utf-8")
+        command = [find_yosys(), "-q", "proof.ys"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode and "proof did fail" not in done.stdout + done.stderr:
+        raise AssertionError(f"Yosys: {done.stdout}{done.stderr}")
+    return not done.returncode

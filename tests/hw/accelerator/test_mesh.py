@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from amaranth.sim import Simulator
 
 from golden.accelerator.transport import Transfer
 from hw.accelerator.config import ACCELERATORS, AcceleratorConfig
+from hw.accelerator.router import PORTS, Router
 from tests.hw.accelerator.mesh_checks import (
     difference,
     every_pair,
@@ -72,3 +76,90 @@ def test_a_million_flits() -> None:
 @pytest.mark.slow
 def test_a_million_flits_with_longer_queues() -> None:
     check_traffic(LARGE)
+
+
+Buffer = tuple[int, str]
+"""A router, and the input whose queue it is."""
+
+
+def waits_for(config: AcceleratorConfig) -> dict[Buffer, set[Buffer]]:
+    """Which queues the heads of each queue wait for, by following every flit through real routers.
+
+    A multicast flit waits for all of its outputs, and asks for no other one than flits to one of its destinations do;
+    so the flits with one destination show every queue that any flit waits for.
+    """
+    edges: dict[Buffer, set[Buffer]] = {}
+    nodes = range(config.clusters + 1)
+    starts = [((0, "north") if node == config.host else (node, "local")) for node in nodes]
+    waiting = [(start, destination) for start in starts for destination in nodes]
+    dut = Router(config)
+
+    async def bench(context: Any) -> None:
+        for port in PORTS:
+            context.set(getattr(dut, f"{port}_out").ready, 1)
+        seen = set(waiting)
+        while waiting:
+            (cluster, port), destination = waiting.pop()
+            row, column = divmod(cluster, config.width)
+            arriving = getattr(dut, f"{port}_in")
+            context.set(dut.column, column)
+            context.set(dut.row, row)
+            context.set(arriving.payload.destinations, 1 << destination)
+            context.set(arriving.valid, 1)
+            await context.tick()
+            context.set(arriving.valid, 0)
+            (output,) = (name for bit, name in enumerate(PORTS) if context.get(dut.moved) >> bit & 1)
+            assert context.get(getattr(dut, f"{output}_out").payload.destinations) == 1 << destination
+            await context.tick()
+            assert context.get(dut.empty)
+            step, entry = {
+                "north": (-config.width, "south"),
+                "south": (config.width, "north"),
+                "east": (1, "west"),
+                "west": (-1, "east"),
+                "local": (0, ""),
+            }[output]
+            if output == "local":
+                assert cluster == destination
+            elif (cluster, output) == (0, "north"):
+                assert destination == config.host
+            else:
+                following = (cluster + step, entry)
+                edges.setdefault((cluster, port), set()).add(following)
+                if (following, destination) not in seen:
+                    seen.add((following, destination))
+                    waiting.append((following, destination))
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return edges
+
+
+def in_a_cycle(edges: dict[Buffer, set[Buffer]]) -> set[Buffer]:
+    """What is left after taking away, again and again, what waits for nothing that is left."""
+    left = set(edges)
+    while True:
+        free = {buffer for buffer in left if not edges[buffer] & left}
+        if not free:
+            return left
+        left -= free
+
+
+@pytest.mark.parametrize("height", range(1, 5))
+@pytest.mark.parametrize("width", range(1, 5))
+def test_no_queues_wait_for_each_other(width: int, height: int) -> None:
+    edges = waits_for(sized(width, height))
+    assert in_a_cycle(edges) == set()
+    # Every link between two routers is waited for, both ways.
+    links = 2 * ((width - 1) * height + width * (height - 1))
+    assert len(set().union(*edges.values())) == links
+
+
+def test_turns_from_columns_into_rows_would_let_queues_wait_for_each_other() -> None:
+    edges = waits_for(sized(2, 2))
+    edges[3, "north"] = {(2, "east")}
+    assert in_a_cycle(edges) == set()
+    edges[0, "south"] = {(1, "west")}
+    assert in_a_cycle(edges) == {(1, "west"), (3, "north"), (2, "east"), (0, "south")}
