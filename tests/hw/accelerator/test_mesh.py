@@ -138,7 +138,7 @@ def waits_for(config: AcceleratorConfig) -> dict[Buffer, set[Buffer]]:
 
 
 def in_a_cycle(edges: dict[Buffer, set[Buffer]]) -> set[Buffer]:
-    """Queues in a cycle, or waiting for one: what is left after taking away, over and over, what waits for none left."""
+    """Queues in a cycle or waiting for one: what is left after taking away, over and over, what waits for none left."""
     left = set(edges)
     while True:
         free = {buffer for buffer in left if not edges[buffer] & left}
