@@ -180,7 +180,7 @@ class _Clock:
 
 @dataclass
 class _Use:
-    """One DOT, its row block, its resident load and what happens before and after it."""
+    """One DOT, its row block, its resident load and what happens before and after it: ``stores`` sums of a batch go out."""
 
     turn: int
     item: int
@@ -190,7 +190,7 @@ class _Use:
     starts: bool
     resumes: bool
     drains: bool
-    stores: bool
+    stores: int
 
 
 class _Schedule:
@@ -222,7 +222,6 @@ class _Schedule:
         self.tickets = [-1] * loads
         self.issued = 0  # planes
         self.pending: deque[int] = deque()  # row blocks to be stored
-        self.last_drain = -1
 
     def emit(self) -> None:
         """Write everything, DOT by DOT."""
@@ -253,17 +252,16 @@ class _Schedule:
             if use.drains:
                 while self.pending and self.pending[0] <= use.block:
                     self._store()
-                self.last_drain = builder.drain(self.accumulator, dots.accumulator_bits, use.block)
+                builder.drain(self.accumulator, dots.accumulator_bits, use.block)
                 clock.issue(dots.accumulator_bits)
             if use.stores:
-                self.pending.extend(range(use.block + 1))
+                self.pending.extend(range(use.stores))
         while self.pending:
             self._store()
 
     def _start(self, use: _Use) -> None:
         """Set the totals before the first DOT of a sum, or of a group of its tap tiles."""
         if use.resumes:
-            self._sync(self.last_drain)
             ticket = self.builder.restore(self.accumulator, self.dots.accumulator_bits, use.block)
             self.clock.issue(self.dots.accumulator_bits)
             self._sync(ticket)
@@ -323,18 +321,19 @@ class _Schedule:
 def _order(tiles: int, batches: Batches, group: int) -> tuple[list[_Use], int]:
     """All DOTs in order, and the number of resident loads.
 
-    Tap tiles that are resident together serve all channels of a round before the next ones.
+    Tap tiles that are resident together serve all channels of a round before the next ones, which begin with the
+    channel that the others ended with: its sum stays in the totals.
     """
     uses: list[_Use] = []
     loads = turn = 0
     for batch in batches:
         block = 0
         for items in batch:
-            alone = items == 1  # its sum can stay in the totals from group to group
-            for first in range(0, tiles, group):
+            for number, first in enumerate(range(0, tiles, group)):
                 members = range(first, min(first + group, tiles))
                 whole = members[-1] == tiles - 1
-                for item in range(items):
+                order = range(items) if number % 2 == 0 else range(items - 1, -1, -1)
+                for item in order:
                     for tile in members:
                         begins, ends = tile == members[0], tile == members[-1]
                         uses.append(
@@ -345,15 +344,15 @@ def _order(tiles: int, batches: Batches, group: int) -> tuple[list[_Use], int]:
                                 block=block + item,
                                 load=loads + tile - first,
                                 starts=begins and first == 0,
-                                resumes=begins and first > 0 and not alone,
-                                drains=ends and (whole or not alone),
-                                stores=False,
+                                resumes=begins and first > 0 and item != order[0],
+                                drains=ends and (whole or item != order[-1]),
+                                stores=0,
                             )
                         )
                 loads += len(members)
             block += items
             turn += 1
-        uses[-1].stores = True
+        uses[-1].stores = block
     return uses, loads
 
 
