@@ -104,7 +104,7 @@ class Accelerator(Component):
         m.submodules.sequencer, m.submodules.mesh, m.submodules.queue = sequencer, mesh, queue
         m.submodules.counters, m.submodules.watchdog = counters, watchdog
         clusters = [
-            instantiate(m, f"cluster_{number}", Cluster(config), CLUSTER, flat=self.flat)
+            instantiate(m, f"cluster_{number}", Cluster(config, flat=self.flat), CLUSTER, flat=self.flat)
             for number in range(config.clusters)
         ]
 

@@ -1,7 +1,7 @@
 """Verilog of an accelerator, the same text for the same config, each block of it once."""
 
 from hw.accelerator.accelerator import CLUSTER, LINK_COUNTERS, Accelerator
-from hw.accelerator.cluster import Cluster
+from hw.accelerator.cluster import Cluster, slot_modules
 from hw.accelerator.config import AcceleratorConfig
 from hw.accelerator.hierarchy import design_text
 from hw.accelerator.link_counters import LinkCounters
@@ -17,7 +17,7 @@ TOP = "accelerator"
 
 def accelerator_modules(config: AcceleratorConfig) -> dict[str, Component]:
     """The blocks that an accelerator instantiates, by the names of their modules, each of which is written once."""
-    return {ROUTER: Router(config), LINK_COUNTERS: LinkCounters(), CLUSTER: Cluster(config)}
+    return {ROUTER: Router(config), LINK_COUNTERS: LinkCounters(), CLUSTER: Cluster(config), **slot_modules(config)}
 
 
 def accelerator_verilog(config: AcceleratorConfig) -> str:
