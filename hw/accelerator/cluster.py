@@ -187,7 +187,7 @@ class Cluster(Component):
             with m.If(waiting):
                 m.d.comb += [self.waiting_unit.eq(unit), self.waiting_state.eq(state)]
 
-        works = [slot.moves | (slot.state == TileState.BUSY) for slot in slots]
+        works = [slot.works for slot in slots]
         m.d.sync += self.progress.eq(Cat(*works, gather.working, sender.sent, self.flit_in.valid).any())
 
     def _count(self, m: Module, gather: GatherUnit, sender: Sender, slots: list[Any]) -> None:

@@ -10,7 +10,7 @@
 
 from typing import Literal
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -173,7 +173,7 @@ class TileSlot(Component):
     plane_out, plane_out_last : stream of S-bit words that the tile stores, the low bits of its beats, and that the word
         shown is the last one of its STORE.
     state : :class:`hw.isa.TileState` of this cycle.
-    moves : a word of the program, a beat or a word moves in this cycle.
+    works : the tile does something in this cycle, or takes a word of its program.
     error, error_address : those of the tile.
     counter_index, counter_value : the tile's counter port.
     """
@@ -198,7 +198,7 @@ class TileSlot(Component):
             "plane_out": Out(stream.Signature(config.outputs)),
             "plane_out_last": Out(1),
             "state": Out(TileState),
-            "moves": Out(1),
+            "works": Out(1),
             "error": Out(ErrorCode),
             "error_address": Out(32),
             "counter_index": In(bits_for(len(COUNTERS) - 1)),
@@ -245,7 +245,6 @@ class TileSlot(Component):
         wiring.connect(m, program.program, tile.program)
 
         # What comes in is chosen by the LOAD that waits for it; nothing comes for other kinds.
-        takes = Signal()
         sources: dict[LoadKind, tuple[Value, Value, Value]] = {
             LoadKind.PLANES: (self.beat, self.beat_valid, self.beat_taken),
             LoadKind.TAPS: (taps.plane, taps.valid, taps.taken),
@@ -260,7 +259,6 @@ class TileSlot(Component):
         for kind, (_, valid, taken) in sources.items():
             wanted = tile.plane_in.ready & (tile.plane_in_kind == kind)
             m.d.comb += taken.eq(wanted if kind is LoadKind.BLOCK else wanted & valid)
-        m.d.comb += takes.eq(tile.plane_in.ready & tile.plane_in.valid)
 
         # What goes out, and what the cluster sees.
         m.d.comb += [
@@ -270,10 +268,14 @@ class TileSlot(Component):
             self.plane_out_last.eq(tile.plane_out_last),
             self.state.eq(tile.state),
             self.idle.eq((tile.state == TileState.IDLE) & ~program.active & (tile.error == ErrorCode.NONE)),
-            self.moves.eq(
-                Cat(
-                    takes, tile.plane_out.valid & tile.plane_out.ready, program.program.valid & program.program.ready
-                ).any()
+            self.works.eq(
+                (program.program.valid & program.program.ready)
+                | (
+                    (tile.state != TileState.IDLE)
+                    & (tile.state != TileState.PROGRAM)
+                    & (~tile.plane_in.ready | tile.plane_in.valid)
+                    & (~tile.plane_out.valid | tile.plane_out.ready)
+                )
             ),
             self.error.eq(tile.error),
             self.error_address.eq(tile.error_address),
