@@ -154,8 +154,8 @@ def _routes(config: AcceleratorConfig, edit: Edit) -> list[str]:
 
 def _traffic(config: AcceleratorConfig, edit: Edit) -> list[str]:
     periods = [
-        period(Pattern.MIXED, 600, stall=100, drain=300),
-        period(Pattern.MULTICAST, 300, rate=60, stall=30, drain=300),
+        period(Pattern.MIXED, 400, stall=100, drain=80),
+        period(Pattern.MULTICAST, 200, rate=60, stall=30, drain=80),
     ]
     return wrong_sums(run_traffic(periods, config, "icarus", edit))
 

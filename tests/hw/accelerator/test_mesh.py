@@ -10,6 +10,7 @@ from amaranth.sim import Simulator
 
 from golden.accelerator.transport import Transfer
 from hw.accelerator.config import ACCELERATORS, AcceleratorConfig
+from hw.accelerator.mesh import Mesh
 from hw.accelerator.router import PORTS, Router
 from tests.hw.accelerator.mesh_checks import (
     difference,
@@ -32,7 +33,9 @@ def sized(width: int, height: int, buffer_flits: int = 2) -> AcceleratorConfig:
 
 
 @pytest.mark.parametrize(
-    "config", [LARGE, sized(1, 1), sized(1, 2), sized(3, 2)], ids=lambda c: f"{c.width}x{c.height}"
+    "config",
+    [LARGE, sized(1, 1), sized(1, 2), sized(3, 2), ACCELERATORS["meshtiny"]],
+    ids=lambda c: f"{c.width}x{c.height}",
 )
 def test_latencies_and_links_are_those_of_the_law(config: AcceleratorConfig) -> None:
     rng = np.random.default_rng(SEED)
@@ -41,6 +44,28 @@ def test_latencies_and_links_are_those_of_the_law(config: AcceleratorConfig) -> 
     some = [(int(rng.integers(nodes)), int(rng.integers(1, 1 << nodes))) for _ in range(60)]
     flits: list[Transfer] = [*every_pair(config), *multicasts(config), *some]
     assert wrong_latencies(flits, run_latency(flits, config, "icarus"), config) == []
+
+
+def test_a_flat_mesh_runs_in_amaranths_simulator() -> None:
+    dut = Mesh(sized(2, 1), flat=True)
+
+    async def bench(context: Any) -> None:
+        context.set(dut.host_in.payload, {"destinations": 0b10, "unit": 1, "address": 2, "payload": 3})
+        context.set(dut.host_in.valid, 1)
+        context.set(dut.cluster_out_1.ready, 1)
+        for cycle in range(4):
+            assert context.get(dut.cluster_out_1.valid) == (cycle == 2)
+            assert context.get(dut.moved_0) == (1 << PORTS.index("east") if cycle == 1 else 0)
+            assert context.get(dut.empty) == (cycle in (0, 3))
+            if cycle == 2:
+                assert context.get(dut.cluster_out_1.payload.payload) == 3
+            await context.tick()
+            context.set(dut.host_in.valid, 0)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
 
 
 MILLION = [
