@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from golden.accelerator.stream import ClusterStart
-from hw.accelerator.commands import HostCommand
-from hw.accelerator.protocol import TileState
+from hw.accelerator.commands import End, HostCommand, Run, Wait, Write
+from hw.accelerator.protocol import TileState, Unit
 from hw.isa import Instruction, LoadKind, Opcode, Owner
 from tests.golden.accelerator.slow_tile import STREAMING, Cycle, cycles
 from tests.golden.accelerator.streams import CAP, MAP, TINY, arm, arm_gather, arm_sender, load, store
@@ -186,3 +186,23 @@ def random_cluster(seed: int, clusters: int = 1) -> list[HostCommand]:
             continue
         commands += arm(tile, shuffled(groups, generator), taps=(0, 3), clusters=clusters)
     return commands
+
+
+def random_stream(seed: int) -> list[HostCommand]:
+    """A run of three phases of random work in both clusters, with writes and WAITs; in some units wait for ever.
+
+    All senders send to the host.
+    """
+    generator = np.random.default_rng(seed)
+    commands: list[HostCommand] = []
+    for phase in range(3):
+        clusters = int(generator.integers(1, 4))
+        for cluster in range(2):
+            if clusters >> cluster & 1:
+                commands += random_cluster(1000 * seed + 10 * phase + cluster, 1 << cluster)
+        commands.append(Run())
+        for _ in range(generator.integers(0, 4)):
+            count = int(generator.integers(0, 60))
+            write = Write(Unit.TAPS, 0, [0] * count, int(generator.integers(1, 4)))
+            commands.append(write if generator.random() < 0.5 else Wait(int(generator.integers(0, 4))))
+    return [*commands, End()]

@@ -2,7 +2,6 @@
 
 from collections import Counter
 
-import numpy as np
 import pytest
 
 from golden.accelerator.machine import GoldenAccelerator
@@ -12,7 +11,7 @@ from hw.accelerator.commands import End, HostCommand, Run, Wait, Write, stream_w
 from hw.accelerator.config import ACCELERATORS
 from hw.accelerator.protocol import TileState, Unit
 from hw.isa import Instruction, Opcode
-from tests.golden.accelerator.slow_cluster import SlowCluster, random_cluster
+from tests.golden.accelerator.slow_cluster import SlowCluster, random_stream
 from tests.golden.accelerator.streams import CAP, MAP, SYNC, TINY, Convolution, arm, arm_sender, store
 
 HEAD = 4  # words of a command on meshtiny
@@ -215,19 +214,7 @@ def test_random_streams() -> None:
     """Runs of some phases with random work, writes and waits; all senders send to the host."""
     ended = 0
     for seed in range(60):
-        generator = np.random.default_rng(seed)
-        commands: list[HostCommand] = []
-        for phase in range(3):
-            clusters = int(generator.integers(1, 4))
-            for cluster in range(2):
-                if clusters >> cluster & 1:
-                    commands += random_cluster(1000 * seed + 10 * phase + cluster, 1 << cluster)
-            commands.append(Run())
-            for _ in range(generator.integers(0, 4)):
-                count = int(generator.integers(0, 60))
-                write = Write(TAPS, 0, [0] * count, int(generator.integers(1, 4)))
-                commands.append(write if generator.random() < 0.5 else Wait(int(generator.integers(0, 4))))
-        commands.append(End())
+        commands = random_stream(seed)
         expected = slow_law(commands)
         if expected is None:
             with pytest.raises(Fault, match="WATCHDOG"):
