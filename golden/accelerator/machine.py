@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from golden.accelerator.cluster_law import cluster_times
 from golden.accelerator.stream import (
     ClusterStart,
     Fault,
@@ -30,7 +31,7 @@ from golden.sequencer import Sequencer
 from golden.tile import GoldenTile
 from hw.accelerator.commands import HostCommand, Run, Write
 from hw.accelerator.config import AcceleratorConfig
-from hw.accelerator.protocol import REGISTER_BITS, AcceleratorError, Unit, Waiting
+from hw.accelerator.protocol import REGISTER_BITS, AcceleratorError, Unit
 from hw.config import TileConfig
 from hw.isa import ErrorCode, Instruction, LoadKind, Opcode, Program
 
@@ -75,9 +76,6 @@ class AcceleratorOutcome:
 
 class GoldenAccelerator:
     """An accelerator whose cells, totals and memories persist from phase to phase and from run to run.
-
-    Tiles and links have no bounds here: a phase in which all words are there, but come in an order that needs longer
-    queues than the hardware has, is found by :mod:`golden.accelerator.timing`.
 
     Parameters
     ----------
@@ -126,11 +124,10 @@ class GoldenAccelerator:
     def _phase(self, starts: Sequence[ClusterStart]) -> PhaseOutcome:
         # Every cluster reads before any sender writes.
         runs = [_ClusterRun(self, cluster, start) for cluster, start in enumerate(starts)]
-        waiting: list[Fault] = []
         for run in runs:
-            waiting.extend(run.tiles())
-        if waiting:
-            raise waiting[0]
+            run.tiles()
+        for cluster, start in enumerate(starts):
+            cluster_times(start, 0, cluster, self.config)  # tells what waits for ever
         return PhaseOutcome(
             tuple({tile: slot.program.program for tile, slot in start.tiles.items()} for start in starts),
             tuple(run.outcomes for run in runs),
@@ -189,8 +186,8 @@ class _ClusterRun:
         self.outcomes: dict[int, Outcome] = {}
         self.stored: dict[int, Bits] = {}
 
-    def tiles(self) -> list[Fault]:
-        """Run CAPs, then MAPs; return what waits for ever, lowest unit first.
+    def tiles(self) -> None:
+        """Run CAPs, then MAPs; a tile that does not get all its planes is left out.
 
         Raises
         ------
@@ -199,7 +196,6 @@ class _ClusterRun:
         """
         config, start = self.config, self.start
         nothing = np.zeros((0, config.outputs), np.uint8)
-        waits: dict[int, Waiting] = {}
         beats = np.zeros((0, config.cap.plane_bits), np.uint8)
         if start.gather is not None:
             memory = np.reshape(
@@ -215,50 +211,24 @@ class _ClusterRun:
         stores: dict[int, list[Bits]] = {tile: [] for tile in range(config.tiles)}
         for tile in sorted(start.tiles):
             if tile < config.caps:
-                stores[tile] = self._tile(tile, gathered[tile], _Supply(nothing), waits)
+                stores[tile] = self._tile(tile, gathered[tile], _Supply(nothing))
         for number in range(config.maps):
             caps = [cap for cap in start.tiles if cap < config.caps and config.map_of(cap) == number]
-            merged, left = _by_turns([stores[cap] for cap in sorted(caps)])
-            supply = _Supply(np.concatenate([nothing, *merged]))
+            merged = _by_turns([stores[cap] for cap in sorted(caps)])
             tile = config.caps + number
             if tile in start.tiles:
-                stores[tile] = self._tile(tile, gathered[tile], supply, waits)
-            # Only whole STOREs can be told apart here: a CAP waits if words of any of its own are left.
-            pending = supply.left
-            for turn in range(len(merged) - 1, -1, -1):
-                if pending > 0:
-                    left[turn % len(caps)] = True
-                    pending -= len(merged[turn])
-            for cap, waiting in zip(sorted(caps), left, strict=True):
-                if waiting:
-                    waits.setdefault(Unit.TILE + cap, Waiting.ROOM)
-
-        # What the sender takes, and what nobody takes.
-        if start.gather is not None and any(
-            gathered[tile].left for tile in gathered if start.gather.receivers >> tile & 1
-        ):
-            waits[Unit.GATHER] = Waiting.TILES
-        for number in range(config.maps):
-            tile = config.caps + number
-            words = np.concatenate([nothing, *stores[tile]])
-            wanted = 0 if start.sender is None or start.sender.source != number else start.sender.words
-            if wanted > len(words):
-                waits[Unit.SENDER] = Waiting.WORDS
-            elif wanted < len(words):
-                waits.setdefault(Unit.TILE + tile, Waiting.ROOM)
-            self.stored[number] = words
+                stores[tile] = self._tile(tile, gathered[tile], _Supply(np.concatenate([nothing, *merged])))
+            self.stored[number] = np.concatenate([nothing, *stores[tile]])
         if start.sender is not None:
             self._check_addresses(start.sender, len(self.stored[start.sender.source]))
-        return [Fault(AcceleratorError.WATCHDOG, self.cluster, unit, waits[unit]) for unit in sorted(waits)]
 
-    def _tile(self, tile: int, gathered: _Supply, words: _Supply, waits: dict[int, Waiting]) -> list[Bits]:
-        """Run a tile's program on what there is for it; the words of each of its STOREs, or none if it waits."""
+    def _tile(self, tile: int, gathered: _Supply, words: _Supply) -> list[Bits]:
+        """Run a tile's program on what there is for it; the words of its STOREs, or none if it waits for ever."""
         config = self.config.tile(tile)
         slot = self.start.tiles[tile]
         unit = Unit.TILE + tile
         work = _port_work(slot.program, config)
         if not slot.program.program.instructions or (work.error is ErrorCode.END and not slot.program.complete):
-            waits[unit] = Waiting.PROGRAM
             return []
         if slot.program.error is not ErrorCode.NONE:
             raise Fault(AcceleratorError.TILE, self.cluster, unit, slot.program.error)
@@ -273,7 +243,6 @@ class _ClusterRun:
             supply = supplies.get(op.kind)
             rows = None if supply is None else supply.take(op.d_width * config.beats(plane_size(op, config)))
             if rows is None:
-                waits[unit] = Waiting.PLANES
                 return []
             planes.append(np.reshape(rows, (op.d_width, -1))[:, : plane_size(op, config)])
         outcome = self.machine.tiles[self.cluster][tile].run(Job(slot.program.program, planes))
@@ -329,13 +298,9 @@ class _Taps:
         return self.planes[indices % len(self.planes)]
 
 
-def _by_turns(stores: Sequence[Sequence[Bits]]) -> tuple[list[Bits], list[bool]]:
-    """The STOREs as a MAP takes them, and which tiles have some that it will never come to."""
+def _by_turns(stores: Sequence[Sequence[Bits]]) -> list[Bits]:
+    """The STOREs as a MAP takes them: the first tile that has no more ends the turns."""
     if not stores:
-        return [], []
-    # The first tile that has no more ends the turns.
-    rounds = min((len(own), tile) for tile, own in enumerate(stores))
-    merged = [own[turn] for turn in range(rounds[0]) for own in stores]
-    merged += [own[rounds[0]] for own in stores[: rounds[1]]]
-    left = [len(own) > rounds[0] + (tile < rounds[1]) for tile, own in enumerate(stores)]
-    return merged, left
+        return []
+    rounds, tile = min((len(own), tile) for tile, own in enumerate(stores))
+    return [own[turn] for turn in range(rounds) for own in stores] + [own[rounds] for own in stores[:tile]]

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from golden.accelerator.machine import AcceleratorOutcome, GoldenAccelerator
-from golden.accelerator.stream import UnknownCommand, parse_words
+from golden.accelerator.stream import Fault, UnknownCommand, parse_words
+from golden.accelerator.timing import law
 from hw.accelerator.commands import End, HostCommand, Run, Wait, Write, command_word, stream_words
 from hw.accelerator.config import ACCELERATORS
 from hw.accelerator.protocol import AcceleratorError, Command, GatherRegister, SenderRegister, Unit, Waiting
 from hw.isa import ErrorCode, Instruction, LoadKind, Opcode
+from tests.golden.accelerator.slow_cluster import random_stream
 from tests.golden.accelerator.streams import (
     CAP,
     MAP,
@@ -228,6 +230,20 @@ def test_an_error_ends_the_stream_with_its_place(
     commands: Sequence[HostCommand | UnknownCommand], expected: tuple[AcceleratorError, int, int, int]
 ) -> None:
     assert place(run(*commands, Run(), End())) == expected
+
+
+def test_what_waits_for_ever_by_its_order_is_told_as_by_the_law() -> None:
+    """All words are there in random streams, but tiles may ask for them in orders that wait for each other."""
+    waiting = 0
+    for seed in range(20):
+        commands = random_stream(seed)
+        outcome = run(*commands)
+        try:
+            assert outcome.error is AcceleratorError.NONE or law(commands, TINY) is None, seed
+        except Fault as fault:
+            assert place(outcome) == (fault.code, fault.cluster, fault.unit, fault.detail), seed
+            waiting += 1
+    assert waiting > 5
 
 
 def test_an_opcode_of_the_stream_is_not_known() -> None:
