@@ -14,6 +14,9 @@ from amaranth.lib.wiring import Flow
 
 from hw.verilog import module_verilog
 
+# How Yosys writes that a memory begins with zeros: a line for each of its words.
+_ZEROS = re.compile(r"^  initial begin\n((?:    (\S+)\[\d+\] = (\d+)'[hd]0+;\n){4,})  end\n", re.MULTILINE)
+
 __all__ = ["ModuleNameError", "design_text", "instantiate"]
 
 
@@ -65,7 +68,8 @@ def design_text(top: wiring.Component, name: str, modules: Mapping[str, wiring.C
     ModuleNameError
         If two modules have the same name, or one that is instantiated is not among them.
     """
-    text = "\n".join(module_verilog(component, module) for module, component in ((name, top), *modules.items()))
+    parts = [module_verilog(component, module) for module, component in ((name, top), *modules.items())]
+    text = _ZEROS.sub(_loop, "\n".join(parts))
     defined = re.findall(r"^module (\S+?) ?\(", text, re.MULTILINE)
     for module in defined:
         if defined.count(module) > 1:
@@ -75,3 +79,12 @@ def design_text(top: wiring.Component, name: str, modules: Mapping[str, wiring.C
         if module not in defined:
             raise ModuleNameError(f"modules must be given for all that is instantiated, {module!r} is missing")
     return text
+
+
+def _loop(zeros: re.Match[str]) -> str:
+    """The same in three lines, which simulators compile in no time."""
+    words = zeros[1].count("\n")
+    return (
+        "  initial begin : zeros\n    integer place;\n"
+        f"    for (place = 0; place < {words}; place = place + 1) {zeros[2]}[place] = {zeros[3]}'h0;\n  end\n"
+    )

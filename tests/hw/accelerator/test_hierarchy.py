@@ -11,8 +11,8 @@ from typing import Any
 
 import cocotb
 import pytest
-from amaranth.hdl import Module, Signal
-from amaranth.lib import data, stream
+from amaranth.hdl import Module, Signal, Value
+from amaranth.lib import data, memory, stream
 from amaranth.lib.wiring import In, Out, connect, flipped
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
@@ -77,7 +77,15 @@ class Twice(Component):
         connect(m, flipped(self.x), first.x)
         connect(m, first.y, second.x)
         connect(m, second.y, flipped(self.y))
-        m.d.comb += self.moved.eq(second.moved)
+        # A memory that begins with zeros, and one that does not: read before the first write.
+        words: list[Value] = []
+        for depth, first in ((300, 0), (70, 1)):
+            m.submodules[f"store_{depth}"] = store = memory.Memory(shape=5, depth=depth, init=[first] * depth)
+            write, read = store.write_port(), store.read_port(domain="comb")
+            m.d.comb += [write.en.eq(self.x.valid), write.addr.eq(self.x.payload), write.data.eq(self.x.payload.high)]
+            m.d.comb += read.addr.eq(self.y.payload)
+            words.append(read.data)
+        m.d.comb += self.moved.eq(second.moved + words[0] + words[1])
         return m
 
 
@@ -91,6 +99,12 @@ def test_each_module_once() -> None:
     assert len(re.findall(r"^  scaler ", text, re.MULTILINE)) == 2
     assert len(re.findall(r"^  pipeline ", text, re.MULTILINE)) == 2
     assert len(hierarchical()) < len(module_verilog(Twice(flat=True), "twice"))
+
+
+def test_memories_of_zeros_are_short() -> None:
+    text = hierarchical()
+    assert re.findall(r"for \(place = 0; place < (\d+); place = place \+ 1\) \S+ = (.*);", text) == [("300", "5'h0")]
+    assert len(re.findall(r"^    \S+\[\d+\] = 5'h01;$", text, re.MULTILINE)) == 70
 
 
 def test_ports_are_flat_vectors() -> None:
