@@ -65,6 +65,8 @@ BUILD_JOBS = 2
 LOG_LINES = 25
 """How much of a log an error shows."""
 
+_HIERARCHICAL = "--hierarchical"
+
 PORT_PATTERN_SINCE = (5, 44)
 """The first Verilator whose control files surely have a pattern for the ports of a module."""
 
@@ -161,6 +163,7 @@ def build(
     waves: Waves = "",
     public: Sequence[tuple[str, str]] = (),
     full_visibility: bool = False,
+    blocks: Sequence[str] = (),
     arguments: Sequence[str] = (),
 ) -> Build:
     """Compile a design for a simulator, or find it compiled.
@@ -176,6 +179,8 @@ def build(
     waves : format of waves that runs may record; ``"fst"`` with Verilator needs the headers of lz4 and zlib.
     public : more that Verilator shows cocotb, as pairs of a module and a signal, both of which may hold ``*``.
     full_visibility : let Verilator show everything, which is slow; for debugging.
+    blocks : modules that Verilator compiles once each, however many instances a design has; without waves only. Nothing
+        inside of them can be shown.
     arguments : further arguments for the simulator's compiler.
 
     Raises
@@ -188,6 +193,9 @@ def build(
     tool = find_simulator(simulator)
     texts = [verilog] if isinstance(verilog, str) else [path.read_text(encoding="utf-8") for path in verilog]
     control = _control_file(tool, toplevel, public) if tool.name == "verilator" and not full_visibility else ""
+    if blocks and control and not waves:
+        control += "".join(f'hier_block -module "{block}"\n' for block in blocks)
+        arguments = [*arguments, _HIERARCHICAL]
     shape = {
         "recipe": RECIPE,
         "verilog": texts,
@@ -363,6 +371,10 @@ class _Verilator(_Mixin, cocotb_runner.Verilator):
         if any(source.suffix == ".vlt" for source in self.sources):
             verilate.remove("--public-flat-rw")
         make[make.index("-j") + 1] = str(BUILD_JOBS)
+        if _HIERARCHICAL in verilate:
+            # What makes the blocks, each in a folder of its own, and then the design.
+            makefile = make.index("-f") + 1
+            make[makefile] = make[makefile].replace(".mk", "_hier.mk")
         # -O2 for the files that simulating spends its time in; -CFLAGS would also optimise big symbol tables.
         make += ["OPT_FAST=-O2", *self.tool.make_variables]
         if self.tool.wheel:
@@ -452,7 +464,7 @@ def _compile(
     except SystemExit as error:
         raise BuildFailed(f"{toplevel} does not compile on {tool.label} (status {compiler.status})", log) from error
     if tool.name == "verilator":
-        for left in folder.iterdir():
+        for left in folder.rglob("*"):
             if left.suffix in {".cpp", ".h", ".o", ".a", ".d", ".gch", ".fast", ".slow", ".dat", ".mk"}:
                 left.unlink()
 

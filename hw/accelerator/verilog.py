@@ -1,7 +1,7 @@
 """Verilog of an accelerator, the same text for the same config, each block of it once."""
 
 from hw.accelerator.accelerator import CLUSTER, LINK_COUNTERS, Accelerator
-from hw.accelerator.cluster import Cluster, slot_modules
+from hw.accelerator.cluster import CAP_SLOT, MAP_SLOT, Cluster, slot_modules
 from hw.accelerator.config import AcceleratorConfig
 from hw.accelerator.hierarchy import design_text
 from hw.accelerator.link_counters import LinkCounters
@@ -9,10 +9,13 @@ from hw.accelerator.mesh import ROUTER
 from hw.accelerator.router import Router
 from hw.component import Component
 
-__all__ = ["TOP", "accelerator_modules", "accelerator_verilog"]
+__all__ = ["BLOCKS", "TOP", "accelerator_modules", "accelerator_verilog"]
 
 TOP = "accelerator"
 """Name of the top module."""
+
+BLOCKS = (CLUSTER, CAP_SLOT, MAP_SLOT)
+"""Modules that are worth being compiled once for all of their instances, see :func:`sim.runner.build`."""
 
 
 def accelerator_modules(config: AcceleratorConfig) -> dict[str, Component]:

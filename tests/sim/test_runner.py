@@ -55,6 +55,30 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+TWO_COUNTERS = (
+    COUNTER.replace("module counter", "module block")
+    + """
+module counter(input wire clk, input wire rst, input wire bad, output wire [7:0] count);
+  wire [7:0] other;
+  wire [7:0] same;
+  block one (.clk(clk), .rst(rst), .bad(bad), .count(same));
+  block two (.clk(clk), .rst(rst), .bad(bad), .count(other));
+  assign count = same & other;
+endmodule
+"""
+)
+
+
+def test_blocks_are_compiled_once_each(tmp_path: Path) -> None:
+    built = build(TWO_COUNTERS, "counter", "verilator", blocks=["block"])
+    assert built.key != build(TWO_COUNTERS, "counter", "verilator").key
+    assert (built.folder / "Vblock").is_dir()
+    assert run(built, BENCH, testcase="counts", folder=tmp_path).tests == ("counts",)
+    # Icarus has no such thing.
+    icarus = [build(TWO_COUNTERS, "counter", "icarus", blocks=blocks) for blocks in ((), ("block",))]
+    assert icarus[0].key == icarus[1].key
+
+
 def test_passing(counter: Build, tmp_path: Path) -> None:
     result = run(counter, BENCH, testcase="counts", folder=tmp_path)
     assert result.tests == ("counts",)

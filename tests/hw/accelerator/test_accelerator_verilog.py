@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hw.accelerator.config import ACCELERATORS
-from hw.accelerator.verilog import TOP, accelerator_modules, accelerator_verilog
+from hw.accelerator.verilog import BLOCKS, TOP, accelerator_modules, accelerator_verilog
 from sim.runner import build
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -86,6 +86,6 @@ def test_ports_are_those_of_axi(texts: dict[str, str]) -> None:
 
 @pytest.mark.slow
 def test_verilator_builds_the_largest_mesh(texts: dict[str, str]) -> None:
-    built = build(texts["mesh4x4"], TOP, "verilator")
+    built = build(texts["mesh4x4"], TOP, "verilator", blocks=BLOCKS)
     print(f"{built.seconds:.0f} s")
     assert built.seconds < 600

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hw.accelerator.config import ACCELERATORS
-from hw.accelerator.verilog import TOP, accelerator_verilog
+from hw.accelerator.verilog import BLOCKS, TOP, accelerator_verilog
 from sim.runner import build, run
 
 BENCH = Path(__file__).with_name("bench_axi.py")
@@ -35,7 +35,7 @@ def verilog() -> str:
 
 @pytest.mark.parametrize("name", TESTS)
 def test_in_verilator(name: str, verilog: str, tmp_path: Path) -> None:
-    run(build(verilog, TOP, "verilator"), BENCH, testcase=name, folder=tmp_path, timeout=120)
+    run(build(verilog, TOP, "verilator", blocks=BLOCKS), BENCH, testcase=name, folder=tmp_path, timeout=120)
 
 
 def test_in_icarus(verilog: str, tmp_path: Path) -> None:
