@@ -180,7 +180,7 @@ class _Clock:
 
 @dataclass
 class _Use:
-    """One DOT, its row block, its resident load and what happens before and after it: ``stores`` sums of a batch go out."""
+    """One DOT, its row block, its resident load and what happens around it; then ``stores`` sums of a batch go out."""
 
     turn: int
     item: int

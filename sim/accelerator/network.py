@@ -108,9 +108,11 @@ class AcceleratorNetwork:
             for name in {self._real(name) for layer in graph.layers for name in (*layer.inputs, layer.output)}
         }
         self._steps = self._make_steps()
-        placements = self._placements()
-        works_limit = self._work_columns(placements)
-        self.stored = self._columns(placements, works_limit)
+        if not any(self._real(graph.output) in step.outputs for step in self._steps):
+            raise MappingError(f"network {graph.name!r} must have layers that an accelerator works on")
+        # Maps lie below the columns that any layer works in.
+        limit = min(self._map_work(step, {}).work_columns for step in self._steps)
+        self.stored = self._columns(self._placements(), limit)
         self._gathered: dict[str, _Gathered] = {}
         self._phases: list[Phase] = []
         for step in self._steps:
@@ -251,11 +253,6 @@ class AcceleratorNetwork:
                     shape, self.config, chosen.split, chosen.sets, chosen.channels, chosen.items
                 )
         return placements
-
-    def _work_columns(self, placements: dict[str, Placement]) -> int:
-        """Columns of a MAP that no layer works in."""
-        del placements
-        return min(self._map_work(step, {}).work_columns for step in self._steps)
 
     def _map_work(self, step: _Step, stored: dict[str, StoredMap]) -> MapWork:
         def column(name: str) -> int:
@@ -517,8 +514,6 @@ class AcceleratorNetwork:
     def _add_result(self) -> list[tuple[int, int]]:
         """Phases that send the output to the host; returns the order of its blocks."""
         name = self._real(self.graph.output)
-        if name not in self.stored:
-            raise MappingError(f"network {self.graph.name!r} must have layers that an accelerator works on")
         order: list[tuple[int, int]] = []
         for transfer in to_host(self.stored[name].placement):
             self._phases.append(self._send(PhaseKind.RESULT, (self.graph.layers[-1].name,), name, [transfer], 0))
