@@ -83,8 +83,8 @@ def design_text(top: wiring.Component, name: str, modules: Mapping[str, wiring.C
 
 def _loop(zeros: re.Match[str]) -> str:
     """The same in three lines, which simulators compile in no time."""
-    words = zeros[1].count("\n")
+    words, block = zeros[1].count("\n"), re.sub(r"\W", "_", zeros[2])
     return (
-        "  initial begin : zeros\n    integer place;\n"
+        f"  initial begin : zeros_of_{block}\n    integer place;\n"
         f"    for (place = 0; place < {words}; place = place + 1) {zeros[2]}[place] = {zeros[3]}'h0;\n  end\n"
     )
