@@ -16,6 +16,7 @@ from golden.accelerator.timing import RunLaw, law
 from golden.graph import Graph, Integers
 from hw.accelerator.commands import HostCommand
 from hw.accelerator.config import AcceleratorConfig
+from hw.accelerator.counters import tile_name
 from hw.accelerator.protocol import TileState
 from sim.accelerator.network import AcceleratorNetwork
 from sim.accelerator.phases import PhaseKind
@@ -169,7 +170,7 @@ def _counted_states(outcome: RunOutcome, config: AcceleratorConfig) -> dict[str,
     result: dict[str, dict[str, int]] = {}
     for kind, places in _kinds(config).items():
         spent = {
-            name: sum(outcome.clusters[cluster][f"tile{tile}.{name}"] for cluster, tile in places)
+            name: sum(outcome.clusters[cluster][f"{tile_name(tile, config)}.{name}"] for cluster, tile in places)
             for state, name in STATES.items()
             if state != TileState.IDLE
         }
