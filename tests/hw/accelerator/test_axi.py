@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from hw.accelerator.config import ACCELERATORS
-from hw.accelerator.verilog import BLOCKS, TOP, accelerator_verilog
+from hw.accelerator.verilog import BLOCKS, TOP
 from sim.runner import build, run
+from sim.verilog_cache import cached_accelerator_verilog
 
 BENCH = Path(__file__).with_name("bench_axi.py")
 TESTS = (
@@ -30,7 +31,7 @@ TESTS = (
 
 @pytest.fixture(scope="module")
 def verilog() -> str:
-    return accelerator_verilog(ACCELERATORS["meshtiny"])
+    return cached_accelerator_verilog(ACCELERATORS["meshtiny"])
 
 
 @pytest.mark.parametrize("name", TESTS)
