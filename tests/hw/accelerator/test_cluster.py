@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import cocotb
 import numpy as np
+import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
 from golden.accelerator.cluster_law import ClusterTimes, cluster_times
 from golden.accelerator.machine import GoldenAccelerator
 from golden.accelerator.stream import Fault, Memories
-from hw.accelerator.cluster import Cluster, slot_modules
+from hw.accelerator.cluster import CAP_SLOT, MAP_SLOT, Cluster, slot_modules
 from hw.accelerator.commands import HostCommand, Run, Write
+from hw.accelerator.config import ACCELERATORS
 from hw.accelerator.counters import cluster_counters, cluster_events
 from hw.accelerator.hierarchy import design_text
 from hw.accelerator.protocol import ADDRESS_BITS, UNIT_BITS, AcceleratorError, Unit, Waiting, unit_size
 from hw.counter_map import COUNTERS
 from hw.isa import ErrorCode, Instruction, LoadKind, Opcode, Program
+from hw.verilog import module_verilog
 from sim.runner import build, run
 from tests.golden.accelerator.slow_cluster import random_cluster
 from tests.golden.accelerator.streams import CAP, MAP, TINY, Convolution, arm, arm_gather, arm_sender, load, words_of
@@ -36,6 +40,25 @@ def test_cluster() -> None:
     text = design_text(Cluster(TINY), "cluster", slot_modules(TINY))
     result = run(build(text, "cluster", "icarus"), __file__, testcase=CASES, timeout=300)
     assert set(result.tests) == set(CASES)
+
+
+def test_every_counter_has_a_name_of_its_own() -> None:
+    for config in ACCELERATORS.values():
+        names = [counter.name for counter in cluster_counters(config)]
+        assert len(set(names)) == len(names) == config.tiles * (4 + len(COUNTERS)) + 4
+        assert names[: len(cluster_events(config))] == [counter.name for counter in cluster_events(config)]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"), [("mesh2x2-1to1", {}), ("mesh2x2-1to1", {"maps": 1}), ("mesh1x1", {"flit_bits": 32})]
+)
+def test_other_shapes_become_verilog(name: str, changes: dict[str, int]) -> None:
+    config = ACCELERATORS[name].replace(**changes)
+    text = module_verilog(Cluster(config), "cluster")
+    assert [len(re.findall(rf"^  {slot} ", text, re.MULTILINE)) for slot in (CAP_SLOT, MAP_SLOT)] == [
+        config.caps, config.maps,
+    ]  # fmt: skip
+    assert len(re.findall(r"^  .cluster.collector_\d ", text, re.MULTILINE)) == config.maps
 
 
 class Bench:
@@ -258,6 +281,10 @@ async def errors_of_units(dut: Any) -> None:
     cases: tuple[tuple[list[HostCommand], tuple[AcceleratorError, int, int]], ...] = (
         ([*broken_tile], (AcceleratorError.TILE, Unit.TILE + MAP, ErrorCode.COLUMN | 1 << 8)),
         ([*other_config], (AcceleratorError.TILE, Unit.TILE + CAP, ErrorCode.CONFIG)),
+        (
+            [*other_config, *arm(MAP, []), Write(Unit.PROGRAM + MAP, 2, [0xBAD], 1)],
+            (AcceleratorError.TILE, Unit.TILE + CAP, ErrorCode.CONFIG),
+        ),
         ([arm_gather(STRIDE_X=9)], (AcceleratorError.DESCRIPTOR, Unit.GATHER, 9)),
         ([arm_sender(counts=(1, 0, 1))], (AcceleratorError.DESCRIPTOR, Unit.SENDER, 7)),
         ([arm_sender(counts=(1, 0, 1)), *other_config], (AcceleratorError.DESCRIPTOR, Unit.SENDER, 7)),

@@ -108,8 +108,8 @@ CLUSTER_FAULTS = [
     ("reversed(waits)", "waits", "what_units_wait_for"),
     ("Cat(cap.armed for cap in caps)", "1", "convolution"),
     ("Cat(slot.beat_taken for slot in slots)", "Cat(slot.beat_taken for slot in reversed(slots))", "convolution"),
-    ("Cat(cap.plane_out_last for cap in caps)", "Cat(slots[0].plane_out_last for cap in caps)", "convolution"),
-    ("(gather, sender, *slots)).all()", "(gather, *slots)).all()", "convolution"),
+    ("Cat(cap.plane_out_last for cap in caps)", "Cat(slots[0].plane_out_last for cap in caps)", "random_phases"),
+    ("(gather, sender, *slots)).all()", "(gather, *slots)).all()", "flits_that_wait"),
     ("*works, gather.working, sender.sent", "*works, sender.sent", "convolution"),
     ("bank.snapshot.eq(self.snapshot)", "bank.snapshot.eq(0)", "convolution"),
 ]

@@ -10,6 +10,7 @@ from typing import Any
 import cocotb
 import numpy as np
 import pytest
+from amaranth.sim import Simulator
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
@@ -18,7 +19,7 @@ from golden.laws import run_law
 from golden.tile import GoldenTile
 from hw.accelerator.config import ACCELERATORS
 from hw.accelerator.protocol import TileRegister, TileState
-from hw.accelerator.tile_slot import TileSlot
+from hw.accelerator.tile_slot import ProgramReader, TileSlot
 from hw.counter_map import COUNTERS, counter_index, total_cycles
 from hw.isa import ErrorCode, Instruction, LoadKind, Opcode, Program, StoreKind
 from hw.verilog import module_verilog
@@ -154,6 +155,47 @@ def test_slot(kind: str) -> None:
     cases = [name for name in CASES if name.startswith("cap") == (kind == "cap")]
     result = run(build(text, f"{kind}_slot", "icarus"), __file__, testcase=cases, timeout=200)
     assert set(result.tests) == set(cases)
+
+
+@pytest.mark.parametrize("flit_bits", [32, 64, 128, 256])
+def test_words_of_a_program_in_flits_of_any_width(flit_bits: int) -> None:
+    outputs = max(flit_bits, 64)
+    tile = ACCELERATORS["mesh1x1"].cap.replace(outputs=outputs, plane_bits=4 * outputs)
+    config = ACCELERATORS["mesh1x1"].replace(cap=tile, map=tile, flit_bits=flit_bits, program_words=50)
+    dut, rng = ProgramReader(config), random.Random(flit_bits)
+    words = [rng.getrandbits(128) for _ in range(config.program_words)]
+    parts = max(1, 128 // flit_bits)
+
+    async def bench(context: Any) -> None:
+        context.set(dut.write, 1)
+        for address in range(len(words) * parts):
+            context.set(dut.write_address, address)
+            part = words[address // parts] >> address % parts * flit_bits
+            context.set(dut.write_data, part & (1 << flit_bits) - 1)
+            await context.tick()
+        context.set(dut.write, 0)
+        for first, count in ((0, 50), (7, 1), (30, 20)):
+            context.set(dut.first, first)
+            context.set(dut.words, count)
+            context.set(dut.start, 1)
+            await context.tick()
+            context.set(dut.start, 0)
+            assert (context.get(dut.active), context.get(dut.program.valid)) == (1, 0)
+            await context.tick()
+            for word in words[first : first + count]:
+                while rng.random() < 0.4:
+                    context.set(dut.program.ready, 0)
+                    assert (context.get(dut.program.valid), context.get(dut.program.payload)) == (1, word)
+                    await context.tick()
+                context.set(dut.program.ready, 1)
+                assert (context.get(dut.program.valid), context.get(dut.program.payload)) == (1, word)
+                await context.tick()
+            assert (context.get(dut.active), context.get(dut.program.valid)) == (0, 0)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
 
 
 @cocotb.test()
