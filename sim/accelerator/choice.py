@@ -58,14 +58,14 @@ def estimate(layer: DotLayer, placement: Placement, elementwise: int = 0) -> int
 
 def _granule(layers: Sequence[DotLayer], config: AcceleratorConfig) -> int:
     """Channels that stay together in all layers."""
-    granules = {layer.granule for layer in layers} - {1} or {1}
+    granules = {layer.granule for layer in layers} - {0} or {0}
     if len(granules) > 1:
         raise MappingError(
             f"layers {', '.join(repr(layer.name) for layer in layers)} must have the same depth multiplier, as their "
             "outputs are added"
         )
     granule = granules.pop()
-    if granule > config.taps * config.maps and granule > 1:
+    if granule > config.taps * config.maps:
         raise MappingError(
             f"layer {layers[0].name!r} needs taps of at least {-(-granule // config.maps)} for the channels of "
             f"{config.lanes} lanes, config {config.map.name} has {config.taps}"
@@ -82,10 +82,10 @@ def _items(layer: DotLayer, granule: int, config: AcceleratorConfig) -> int:
             f"{config.taps}"
         )
     parts = -(-granule // config.maps)
-    most = config.taps // caps if granule == 1 else -(-parts // caps)
+    most = -(-parts // caps) if granule else config.taps // caps
     size = 0
     for limit in (config.program_words // 2, config.program_words):
-        for items in range(most, 0, -1) if granule == 1 else (most,):
+        for items in (most,) if granule else range(most, 0, -1):
             size = len(cap_program(config, layer.dots, ((items,),), None)[0]) + 1
             if size <= limit and items * layer.dots.tiles * layer.dots.weight_bits <= _planes(config):
                 return items
@@ -104,5 +104,5 @@ def _planes(config: AcceleratorConfig) -> int:
 def _splits(geometry: MapGeometry, granule: int, items: int, config: AcceleratorConfig) -> Iterator[Split]:
     for pixel_groups in range(1, min(config.clusters, geometry.sets) + 1):
         for channel_groups in range(1, config.clusters // pixel_groups + 1):
-            if channel_groups <= -(-geometry.channels // granule):
+            if channel_groups <= -(-geometry.channels // max(1, granule)):
                 yield Split(pixel_groups, channel_groups, granule, items)

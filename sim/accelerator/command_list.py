@@ -72,11 +72,12 @@ class _Memory:
         if not starts:
             return None
 
-        def rest(start: int) -> tuple[int, int]:
-            """The largest gap that would be left; then what is overwritten should be old."""
+        def rest(start: int) -> tuple[int, bool, int]:
+            """The largest gap that would be left; then an end of the memory; then what is overwritten should be old."""
             left = self._gaps([*kept, _Region(start, size, None, phase)])
             latest = max((region.last for region in self._overlapping(start, size)), default=-1)
-            return max((end - first for first, end in left), default=0), -latest
+            largest = max((end - first for first, end in left), default=0)
+            return largest, start in (0, self.size - size), -latest
 
         start = max(starts, key=rest)
         for region in self._overlapping(start, size):

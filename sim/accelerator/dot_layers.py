@@ -53,8 +53,8 @@ class DotLayer:
 
     @property
     def granule(self) -> int:
-        """Output channels whose windows come together: 1 where all windows are the same."""
-        return self.source.lanes * self.multiplier if self.multiplier else 1
+        """Output channels whose windows come together in a depthwise layer; 0 where all windows are the same."""
+        return self.source.lanes * self.multiplier
 
     def input_sets(self, sets: range) -> range:
         """The sets of the input that output sets need."""

@@ -380,7 +380,6 @@ class AcceleratorNetwork:
 
     def _add_elementwise(self, step: _Step) -> None:
         placement = self.stored[step.outputs[0]].placement
-        self._check_alike(step)
         work = self._map_work(step, self.stored)
         tiles: dict[tuple[int, int], TileWork] = {}
         for cluster in placement.clusters:
@@ -389,13 +388,6 @@ class AcceleratorNetwork:
                 program, _ = work.program(placement, cluster, number, 0, placement.batches(cluster))
                 tiles[cluster, tile] = self._tile_work(tile, program)
         self._phases.append(Phase(PhaseKind.ELEMENTWISE, tuple(step.layers), tiles))
-
-    def _check_alike(self, step: _Step) -> None:
-        for _, layer in step.elementwise:
-            for name in layer.inputs:
-                own, other = (self.stored[self._real(of)].placement for of in (name, layer.output))
-                if own.places != other.places:
-                    raise MappingError(f"layer {layer.name!r} must have operands that lie alike in the MAPs")
 
     def _parts(self, step: _Step, placement: Placement) -> list[_Part]:
         """The parts of a layer that are phases of their own: as much as half of the memories hold."""
@@ -438,7 +430,6 @@ class AcceleratorNetwork:
         """The phase that works on some sets and rounds of a layer."""
         layer, config = step.dots, self.config
         assert layer is not None
-        self._check_alike(step)
         work = self._map_work(step, self.stored)
         tiles: dict[tuple[int, int], TileWork] = {}
         gather: dict[int, GatherJob] = {}

@@ -26,7 +26,7 @@ class Split:
     Parameters
     ----------
     pixel_groups, channel_groups : clusters are numbered by pixel group, then channel group.
-    granule : channels that stay together: L of the inputs of a depthwise layer, else 1.
+    granule : channels of each round, those of L inputs of a depthwise layer; 0 where rounds are free.
     items : channels that a CAP makes in a round, at most.
     """
 
@@ -158,16 +158,16 @@ class Placement:
 def make_placement(geometry: MapGeometry, split: Split, config: AcceleratorConfig) -> Placement:
     """The placement of a map by a split.
 
-    With a granule of more than one channel each round is one granule, shared by all MAPs; else each MAP has
-    neighbouring channels of its own in all rounds.
+    With a granule each round is one granule, shared by all MAPs; else each MAP has neighbouring channels of its own in
+    all rounds.
     """
-    caps, granule = config.caps // config.maps, split.granule
+    caps, granule = config.caps // config.maps, max(1, split.granule)
     groups = -(-geometry.channels // granule)
     shares = [
         range(part.start * granule, min(part.stop * granule, geometry.channels))
         for part in equal_parts(groups, split.channel_groups)
     ]
-    if granule > 1:
+    if split.granule:
         rounds = [
             [_parts(range(first, min(first + granule, share.stop)), config.maps)
              for first in range(share.start, share.stop, granule)]
