@@ -167,7 +167,10 @@ class WallSeconds:
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseReport:
-    """One phase of a run on an accelerator: what it is for, its cycles by the law, and as counted for each input."""
+    """One phase of a run on an accelerator: what it is for, its cycles by the law, and as counted for each input.
+
+    The first one, of kind ``setup``, is the time until the first phase begins.
+    """
 
     kind: str
     layers: list[str]

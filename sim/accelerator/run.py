@@ -28,11 +28,15 @@ if TYPE_CHECKING:
 
 __all__ = ["AcceleratorResult", "run_inputs"]
 
+_SETUP = "setup"
+"""The time before the first phase, in which the host writes what that phase needs."""
+
 _PARTS = {
-    PhaseKind.EXCHANGE: "load",
-    PhaseKind.COMPUTE: "compute",
-    PhaseKind.ELEMENTWISE: "requantize",
-    PhaseKind.RESULT: "store",
+    _SETUP: "load",
+    PhaseKind.EXCHANGE.value: "load",
+    PhaseKind.COMPUTE.value: "compute",
+    PhaseKind.ELEMENTWISE.value: "requantize",
+    PhaseKind.RESULT.value: "store",
 }
 """Whose the cycles of a phase are, in a report."""
 
@@ -179,9 +183,15 @@ def _counted_states(outcome: RunOutcome, config: AcceleratorConfig) -> dict[str,
 
 
 def _spans(starts: Sequence[int], cycles: int) -> list[int]:
-    """Cycles of each phase; those before the first go are the first one's."""
-    edges = [0, *starts[1:], cycles]
+    """Cycles before the first go, and of each phase."""
+    edges = [0, *starts, cycles]
     return [later - earlier for earlier, later in itertools.pairwise(edges)]
+
+
+def _kinds_of_spans(network: AcceleratorNetwork) -> list[tuple[str, tuple[str, ...]]]:
+    """What each of :func:`_spans` is for, and for which layers."""
+    marks = [(mark.kind.value, mark.layers) for mark in network.marks]
+    return [(_SETUP, marks[0][1][:1]), *marks]
 
 
 def _layers(
@@ -190,18 +200,19 @@ def _layers(
     """A row for all layers that phases work on together."""
     laws = _spans(expected.goes, expected.end)
     counted = [sum(spans) for spans in zip(*(_spans(run.starts, run.cycles) for run in runs), strict=True)]
+    spans = _kinds_of_spans(network)
     groups: dict[str, list[int]] = {}
-    for number, mark in enumerate(network.marks):
-        groups.setdefault(mark.layers[0], []).append(number)
+    for number, (_, names) in enumerate(spans):
+        groups.setdefault(names[0], []).append(number)
     shapes = {layer.name: layer_shape(layer, graph) for layer in graph.layers}
     reports: list[LayerReport] = []
     now = 0
     last = next(mark.layers[-1] for mark in reversed(network.marks))
     for phases in groups.values():
-        names = max((network.marks[number].layers for number in phases), key=len)
+        names = max((spans[number][1] for number in phases), key=len)
         parts = dict.fromkeys(_PARTS.values(), 0)
         for number in phases:
-            parts[_PARTS[network.marks[number].kind]] += counted[number]
+            parts[_PARTS[spans[number][0]]] += counted[number]
         total = sum(parts.values())
         first = shapes[names[0]]
         reports.append(
@@ -225,13 +236,8 @@ def _accelerator(network: AcceleratorNetwork, expected: RunLaw, runs: Sequence[_
     laws = _spans(expected.goes, expected.end)
     counted = [_spans(run.starts, run.cycles) for run in runs]
     phases = [
-        PhaseReport(
-            kind=mark.kind.value,
-            layers=list(mark.layers),
-            law=laws[number],
-            cycles=[spans[number] for spans in counted],
-        )
-        for number, mark in enumerate(network.marks)
+        PhaseReport(kind=kind, layers=list(layers), law=laws[number], cycles=[spans[number] for spans in counted])
+        for number, (kind, layers) in enumerate(_kinds_of_spans(network))
     ]
     states = {
         kind: {name: sum(run.states[kind][name] for run in runs) for name in STATES.values()} for kind in ("cap", "map")
