@@ -16,7 +16,7 @@ from hw.accelerator.config import AcceleratorConfig
 from hw.isa import Instruction, LoadKind, Opcode, StoreKind
 from sim.accelerator.placement import Batch, Placement
 from sim.mapping.bits import PLAIN, to_bits
-from sim.mapping.builder import Builder, Sink, Source
+from sim.mapping.builder import Builder, JobPlan, Sink, Source
 from sim.mapping.dot_layer import constant_planes
 from sim.mapping.elementwise import elementwise_fields, emit_elementwise
 from sim.mapping.errors import MappingError
@@ -103,6 +103,7 @@ class MapWork:
     ) -> None:
         self.config, self.sums, self.elementwise = config, sums, tuple(elementwise)
         self.work_columns = config.map.columns
+        self._jobs: dict[tuple[int, tuple[int, ...]], JobPlan] = {}
         self._place: Layout | None = None
         self._bias_column = 0
         if sums is not None:
@@ -115,14 +116,10 @@ class MapWork:
         self, placement: Placement, cluster: int, number: int, first: int, batches: Sequence[Batch]
     ) -> tuple[tuple[Instruction, ...], Bits]:
         """The program of MAP ``number`` for batches from ``first``, and the planes of its taps memory (planes, G)."""
-        builder = Builder(self.config.map)
-        for index, batch in enumerate(batches, first):
-            blocks = sum(placement.width(unit.turn) for unit in batch.units)
-            if self.sums is not None:
-                self._emit_sums(builder, self.sums, index, blocks)
-            for step in self.elementwise:
-                self._emit_elementwise(builder, step, index)
-        job = builder.finish(None)
+        blocks = tuple(sum(placement.width(unit.turn) for unit in batch.units) for batch in batches)
+        if (first, blocks) not in self._jobs:
+            self._jobs[first, blocks] = self._job(first, blocks)
+        job = self._jobs[first, blocks]
         planes: list[Bits] = []
         channels: list[int] = []
         for source in job.loads:
@@ -131,6 +128,16 @@ class MapWork:
                 channels = [-1 if block is None else block[1] for block in rows]
             planes += self._planes(source, np.array(channels, np.int64))
         return job.instructions, np.concatenate([np.zeros((0, self.config.taps), np.uint8), *planes])
+
+    def _job(self, first: int, blocks: Sequence[int]) -> JobPlan:
+        """The program for batches of so many row blocks, from batch ``first``."""
+        builder = Builder(self.config.map)
+        for index, count in enumerate(blocks, first):
+            if self.sums is not None:
+                self._emit_sums(builder, self.sums, index, count)
+            for step in self.elementwise:
+                self._emit_elementwise(builder, step, index)
+        return builder.finish(None)
 
     def _emit_sums(self, builder: Builder, sums: SumStep, batch: int, blocks: int) -> None:
         assert self._place is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,6 +115,7 @@ class AcceleratorNetwork:
         self.stored = self._columns(self._placements(), limit)
         self._gathered: dict[str, _Gathered] = {}
         self._phases: list[Phase] = []
+        self._programs: dict[int, tuple[tuple[Instruction, ...], tuple[int, ...]]] = {}
         for step in self._steps:
             self._add_step(step)
         self._results = self._add_result()
@@ -314,7 +315,7 @@ class AcceleratorNetwork:
         needed = [set(step.dots.input_sets(sets)) for sets in placement.sets]
         base, host = self._bring(step, needed)
         for number, part in enumerate(self._parts(step, placement)):
-            phase = self._compute(step, placement, part, base)
+            phase = self._compute(step, placement, part, base, placement.clusters)
             self._phases.append(Phase(phase.kind, phase.layers, phase.tiles, phase.gather, host=() if number else host))
 
     def _bring(self, step: _Step, needed: list[set[int]]) -> tuple[int, tuple[HostWords, ...]]:
@@ -423,18 +424,21 @@ class AcceleratorNetwork:
     def _use(self, step: _Step, placement: Placement, part: _Part) -> float:
         """The part of a program or taps memory that a phase takes."""
         config = self.config
-        works = self._compute(step, placement, part, 0).tiles.values()
+        largest = max(
+            placement.clusters, key=lambda cluster: (len(placement.sets[cluster]), len(placement.channels[cluster]))
+        )
+        works = self._compute(step, placement, part, 0, [largest]).tiles.values()
         return max(max(len(work.program) / config.program_words, len(work.taps) / config.taps_words) for work in works)
 
-    def _compute(self, step: _Step, placement: Placement, part: _Part, base: int) -> Phase:
-        """The phase that works on some sets and rounds of a layer."""
+    def _compute(self, step: _Step, placement: Placement, part: _Part, base: int, clusters: Iterable[int]) -> Phase:
+        """The phase in which clusters work on some sets and rounds of a layer."""
         layer, config = step.dots, self.config
         assert layer is not None
         work = self._map_work(step, self.stored)
         tiles: dict[tuple[int, int], TileWork] = {}
         gather: dict[int, GatherJob] = {}
         receivers = (1 << config.caps) - 1
-        for cluster in placement.clusters:
+        for cluster in clusters:
             sets = placement.sets[cluster][part.sets.start : part.sets.stop]
             turns = [turn for turn in part.turns if turn < len(placement.channels[cluster])]
             if not sets or not turns:
@@ -492,7 +496,12 @@ class AcceleratorNetwork:
         return self._tile_work(cap, program, np.concatenate(planes))
 
     def _tile_work(self, tile: int, instructions: tuple[Instruction, ...], planes: Bits | None = None) -> TileWork:
-        program = tuple(Program.build(instructions, self.config.tile(tile)).words)
+        config = self.config.tile(tile)
+        known = self._programs.get(id(instructions))
+        if known is None or known[0] is not instructions:
+            known = (instructions, tuple(Program.build(instructions, config).words))
+            self._programs[id(instructions)] = known
+        program = known[1]
         if planes is None or not len(planes):
             return TileWork(program, (), 0)
         each = self.config.planes_per_flit
