@@ -15,6 +15,7 @@ from sim.options import ENGINES, MODES, add_common
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 __all__ = ["add_parser", "collect", "main"]
 
@@ -53,6 +54,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def collect() -> dict[str, Any]:
     """Return everything that the command tells, as JSON writes it."""
+    from hw.accelerator.config import ACCELERATORS
     from hw.config import CONFIGS
     from hw.counter_map import COUNTERS
     from sim.models import MODELS, data_file
@@ -63,6 +65,7 @@ def collect() -> dict[str, Any]:
         "bfimna": version(),
         "python": platform.python_version(),
         "configs": [{**config.as_dict(), "hash": config.hash_text} for config in CONFIGS.values()],
+        "accelerators": [{**config.as_dict(), "hash": config.hash_text} for config in ACCELERATORS.values()],
         "models": [{"name": name, "file": str(data_file(file))} for name, file in MODELS.items()],
         "modes": list(MODES),
         "precisions": "1 to 16 bits for each layer, the model's own by default",
@@ -123,6 +126,32 @@ def _print_counters(counters: list[dict[str, Any]]) -> None:
         console.print(text, soft_wrap=True)
 
 
+def _accelerator_table(accelerators: list[dict[str, Any]]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("accelerator", no_wrap=True)
+    for heading in ("clusters", "CAPs", "CAP size", "MAPs", "MAP size", "plane bits", "flit bits"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("hash", no_wrap=True)
+    for config in accelerators:
+        cap, memory = (f"{config[kind]['rows']:,} x {config[kind]['columns']:,}" for kind in ("cap", "map"))
+        width, height = config["width"], config["height"]
+        table.add_row(
+            config["name"],
+            f"{width} x {height}",
+            str(width * height * config["caps"]),
+            cap,
+            str(width * height * config["maps"]),
+            memory,
+            str(config["cap"]["plane_bits"]),
+            str(config["flit_bits"]),
+            config["hash"],
+        )
+    return table
+
+
 def _print(found: dict[str, Any]) -> None:
     from rich import box
     from rich.table import Table
@@ -141,6 +170,7 @@ def _print(found: dict[str, Any]) -> None:
         plane = "yes" if config["vertical"] else "no"
         table.add_row(config["name"], *(f"{size:,}" for size in sizes), config["array"], plane, config["hash"])
     console.print(table)
+    console.print(_accelerator_table(found["accelerators"]))
     for model in found["models"]:
         console.print(f"model           {model['name']}", soft_wrap=True)
     console.print(f"engines         {', '.join(found['engines'])}", soft_wrap=True)
