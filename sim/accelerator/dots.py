@@ -121,7 +121,7 @@ def _columns(config: AcceleratorConfig, dots: Dots, batches: Batches) -> tuple[i
             if _slots(config, dots, chunk) < group or chunk * dots.weight_bits > MAXIMUM_LOAD:
                 continue
             schedule = _Schedule(config, dots, batches, group, chunk, None)
-            schedule.emit()
+            schedule.emit(None if best is None else best[0])
             if best is None or schedule.clock.now < best[0]:
                 best = (schedule.clock.now, group, chunk)
     if best is None:
@@ -150,11 +150,27 @@ class _Clock:
         """When the last of the next ``count`` beats could be taken, were it asked for now; and the state after it."""
         time, ready, takes = max(self.port, self.now), self.ready, self.takes.copy()
         for _ in range(count):
-            room = takes[0] + 1 if len(takes) == self.queue else 0
-            ready = max(ready + self.rows, room)
-            time = max(time + 1, ready)
-            takes.append(time)
+            time, ready = self._next(time, ready, takes)
         return time, ready, takes
+
+    def punctual(self, most: int) -> int:
+        """How many of the next beats, up to ``most``, could be taken one after the other, without a wait, from now."""
+        time, ready, takes = max(self.port, self.now), self.ready, self.takes.copy()
+        for count in range(most):
+            last, ready = self._next(time, ready, takes)
+            if last > time + 1:
+                return count
+            time = last
+        return most
+
+    def _next(self, time: int, ready: int, takes: deque[int]) -> tuple[int, int]:
+        """When the next beat is taken and ready, if the one before it was taken at ``time`` and ready at ``ready``."""
+        ready += self.rows
+        if len(takes) == self.queue and takes[0] >= ready:
+            ready = takes[0] + 1
+        time = ready if ready > time else time + 1
+        takes.append(time)
+        return time, ready
 
     def issue(self, steps: int) -> None:
         """A port operation of so many steps."""
@@ -223,13 +239,15 @@ class _Schedule:
         self.issued = 0  # planes
         self.pending: deque[int] = deque()  # row blocks to be stored
 
-    def emit(self) -> None:
-        """Write everything, DOT by DOT."""
+    def emit(self, limit: int | None = None) -> None:
+        """Write everything, DOT by DOT; stop when it takes more time than ``limit``."""
         builder, dots, clock = self.builder, self.dots, self.clock
         chunks = _chunks(len(self.uses), self.chunk)
         weights = [self._load_weights(0, chunks[0])]
         number = 0
         for index, use in enumerate(self.uses):
+            if limit is not None and clock.now > limit:
+                return
             if index == chunks[number].stop:
                 number += 1
             self._load_windows(index, urgent=True)
@@ -296,20 +314,12 @@ class _Schedule:
             elif urgent:
                 return
             else:
-                count = self._ready(bits - plane)
+                count = self.clock.punctual((bits - plane) * beats) // beats
                 if not count:
                     return
             self.tickets[load] = self.builder.load(LoadKind.PLANES, self._slot(load) + plane, count, WindowLoad())
             self.clock.take(count * beats)
             self.issued += count
-
-    def _ready(self, most: int) -> int:
-        """How many of the next planes can be taken without a wait."""
-        beats, start = self.config.beats, max(self.clock.port, self.clock.now)
-        count = 0
-        while count < most and self.clock.beats((count + 1) * beats)[0] <= start + (count + 1) * beats:
-            count += 1
-        return count
 
     def _slot(self, load: int) -> int:
         return load % self.slots * self.dots.window_bits
