@@ -105,7 +105,9 @@ class AcceleratorNetwork:
         self._aliases = _aliases(graph)
         self._geometries = {
             name: geometry(graph.maps[name], config)
-            for name in {self._real(name) for layer in graph.layers for name in (*layer.inputs, layer.output)}
+            for name in dict.fromkeys(
+                self._real(name) for layer in graph.layers for name in (*layer.inputs, layer.output)
+            )
         }
         self._steps = self._make_steps()
         if not any(self._real(graph.output) in step.outputs for step in self._steps):

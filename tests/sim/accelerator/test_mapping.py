@@ -293,12 +293,59 @@ def test_what_does_not_fit_is_refused() -> None:
     assert refused(chain.graph) == (
         "layer 'layer0' needs taps of at least 36 for the channels of 4 lanes, config mesh-map has 16"
     )
+    chain = chain_of()
+    left = chain.conv(2, depthwise=True)
+    chain.conv(8, source="in")
+    chain.conv(1, depthwise=True)
+    chain.add(left)
+    assert refused(chain.graph) == (
+        "layers 'layer0', 'layer2' must have the same depth multiplier, as their outputs are added"
+    )
+    chain = chain_of()
+    chain.conv(4)
+    crowded = TINY.replace(caps=8)
+    assert refused(chain.graph, crowded) == (
+        "layer 'layer0' needs taps of at least the 8 CAPs of a MAP, config meshtiny has 4"
+    )
+    chain = chain_of()
+    chain.conv(4, kernel=3, padding=16)
+    assert refused(chain.graph) == "layer 'layer0' must have a padding of at most 15 on an accelerator, not 16 x 16"
+
+
+def test_sums_and_constants_that_are_too_wide_are_refused() -> None:
+    chain = chain_of((8, 8, 20))
+    chain.conv(4, kernel=7)
+    needed = accumulator_bits(chain)
+    narrow = FOUR.replace(cap=FOUR.cap.replace(fill_bits=14, total_bits=14))
+    assert refused(chain.graph, narrow) == (
+        f"layer 'layer0' needs total_bits of at least {needed} in a CAP, config mesh-cap has 14"
+    )
+    layer = chain.layers[0]
+    assert isinstance(layer, Conv)
+    wide = replace(layer, rescale=replace(layer.rescale, multiplier_bits=33))
+    assert refused(replace(chain.graph, layers=(wide,))) == (
+        "layer 'layer0' needs multipliers of 33 bits, an instruction can name at most 32"
+    )
+    tight = refused(chain.graph, FOUR.replace(map=FOUR.map.replace(columns=30)))
+    assert tight.startswith("layer 'layer0' needs columns of at least ")
+    least = int(tight.split()[7])
+    assert tight.endswith("to requantise, config mesh-map has 30")
+    # A MAP has room for requantisation, but not for biases beside it.
+    tight = refused(chain.graph, FOUR.replace(map=FOUR.map.replace(columns=least)))
+    assert (
+        tight == f"layer 'layer0' needs columns of at least {least + needed} to requantise, config mesh-map has {least}"
+    )
+
+
+def test_depthwise_and_other_layers_can_be_added() -> None:
     chain = chain_of((6, 6, 4))
     left = chain.conv(2, depthwise=True)
     chain.conv(4, source="in")
     chain.conv(2, depthwise=True)
     chain.add(left)
-    AcceleratorNetwork(chain.graph, FOUR)
+    chain.conv(8, kernel=3, padding=1, source=left)
+    chain.add("layer3.out")
+    run_and_compare_maps(chain.graph, FOUR, random_input(np.random.default_rng(0), chain.graph))
 
 
 def accumulator_bits(chain: Chain) -> int:
