@@ -13,7 +13,7 @@ from hw.accelerator.config import AcceleratorConfig
 from hw.accelerator.counters import cluster_counters
 from hw.accelerator.protocol import AcceleratorError
 from hw.accelerator.register_map import LOG_ENTRIES
-from hw.accelerator.verilog import TOP
+from hw.accelerator.verilog import BLOCKS, TOP
 from sim.accelerator.rtl_protocol import TIMEOUT_CYCLES, AnswerMessage, StreamMessage
 from sim.runner import Build, build
 from sim.simulation import Simulation
@@ -89,7 +89,8 @@ class RtlAccelerator:
         self.counters = [counter.name for counter in cluster_counters(config)]
         text = cached_accelerator_verilog(config) if verilog is None else verilog
         suffix = "" if waves is None else waves.suffix.removeprefix(".")
-        self.build: Build = build(text, TOP, simulator, waves="vcd" if suffix == "vcd" else "fst" if suffix else "")
+        kind = "vcd" if suffix == "vcd" else "fst" if suffix else ""
+        self.build: Build = build(text, TOP, simulator, waves=kind, blocks=BLOCKS)
         self._simulation = Simulation(self.build, "sim.accelerator.rtl_server", seed=seed, waves=waves)
 
     def __enter__(self) -> RtlAccelerator:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from golden import operators
+from golden.accelerator.machine import GoldenAccelerator
 from golden.accelerator.timing import RunLaw, law
+from golden.engine import TileError
 from golden.graph import Graph, Integers
-from hw.accelerator.commands import HostCommand
+from hw.accelerator.commands import HostCommand, Run
 from hw.accelerator.config import AcceleratorConfig
 from hw.accelerator.counters import tile_name
-from hw.accelerator.protocol import TileState
+from hw.accelerator.protocol import AcceleratorError, TileState
 from sim.accelerator.network import AcceleratorNetwork
 from sim.accelerator.phases import PhaseKind
 from sim.mapping import layer_shape
@@ -67,12 +69,15 @@ class AcceleratorResult:
 
 @dataclass(frozen=True)
 class _Run:
-    """One input: the output if there is one, the cycles of each phase as counted, and the states of CAPs and MAPs."""
+    """One input: the output if there is one, phases and cycles as counted, states of CAPs and MAPs, and, where the
+    engine can show them, whether the maps of layers equal those of the integer operators.
+    """
 
     output: Integers | None
     starts: list[int]
     cycles: int
     states: dict[str, dict[str, int]]
+    exact: dict[str, bool] = field(default_factory=dict[str, bool])
 
 
 def run_inputs(
@@ -101,19 +106,19 @@ def run_inputs(
     expected_time = law(network.commands(blank), config)
     started = time.perf_counter()
     runs: list[_Run] = []
-    exact: list[bool] = []
     with ExitStack() as stack:
         machine = _machine(network, config, engine, seed, simulator, expected_time, stack)
         built = time.perf_counter() - started
         for number, values in enumerate(inputs):
             progress(f"input {number}")
-            runs.append(machine(network.commands(values)))
-            output = runs[-1].output
-            if output is not None:
-                exact.append(np.array_equal(output, operators.run(graph, values)[graph.output]))
+            run = machine(values)
+            if run.output is not None:
+                equal = np.array_equal(run.output, operators.run(graph, values)[graph.output])
+                run = replace(run, exact=run.exact | {_last_layer(network): equal})
+            runs.append(run)
     result = AcceleratorResult(
         outputs=[run.output for run in runs if run.output is not None],
-        layers=_layers(graph, network, expected_time, runs, all(exact) if exact else None),
+        layers=_layers(graph, network, expected_time, runs),
         accelerator=_accelerator(network, expected_time, runs),
     )
     return result, built
@@ -127,27 +132,59 @@ def _machine(
     simulator: str,
     expected: RunLaw,
     stack: ExitStack,
-) -> Callable[[Sequence[HostCommand]], _Run]:
-    """What runs a command stream."""
+) -> Callable[[Integers], _Run]:
+    """What runs an input."""
     by_law = _Run(None, expected.goes, expected.end, _law_states(expected, config))
     if engine == "model":
         return lambda _: by_law
     if engine == "golden":
-        from golden.accelerator.machine import GoldenAccelerator
-
-        golden = GoldenAccelerator(config, seed)
-        return lambda commands: _Run(
-            network.result(golden.run(commands).words), by_law.starts, by_law.cycles, by_law.states
-        )
+        machine = GoldenAccelerator(config, seed)
+        return lambda values: _run_golden(machine, network, values, by_law)
     from sim.accelerator.rtl_engine import RtlAccelerator
 
     rtl = stack.enter_context(RtlAccelerator(config, simulator, seed=seed))
 
-    def simulate(commands: Sequence[HostCommand]) -> _Run:
-        outcome = rtl.run(commands)
+    def simulate(values: Integers) -> _Run:
+        outcome = rtl.run(network.commands(values))
         return _Run(network.result(outcome.words), outcome.goes, outcome.cycles, _counted_states(outcome, config))
 
     return simulate
+
+
+def _run_golden(machine: GoldenAccelerator, network: AcceleratorNetwork, values: Integers, by_law: _Run) -> _Run:
+    """Run phase by phase: what MAPs keep of a layer is compared when the last phase of the layer has ended."""
+    graph, config = network.graph, network.config
+    expected = operators.run(graph, values)
+    outputs = {layer.name: layer.output for layer in graph.layers}
+    computes = (PhaseKind.COMPUTE, PhaseKind.ELEMENTWISE)
+    ends = {name: number for number, mark in enumerate(network.marks) if mark.kind in computes for name in mark.layers}
+    exact: dict[str, bool] = {}
+    words: list[int] = []
+    for number, commands in enumerate(_by_phase(network.commands(values))):
+        outcome = machine.run(commands)
+        if outcome.error is not AcceleratorError.NONE:
+            raise TileError(f"the golden accelerator raised error {outcome.error.name} in phase {number}")
+        words += outcome.words
+        cells = [[tile.cells for tile in tiles[config.caps :]] for tiles in machine.tiles]
+        for name in (name for name, last in ends.items() if last == number):
+            exact[name] = np.array_equal(network.read_map(outputs[name], cells), expected[outputs[name]])
+    return replace(by_law, output=network.result(words), exact=exact)
+
+
+def _by_phase(commands: Sequence[HostCommand]) -> Iterator[list[HostCommand]]:
+    """The commands up to each RUN, and what comes after the last one."""
+    part: list[HostCommand] = []
+    for command in commands:
+        part.append(command)
+        if isinstance(command, Run):
+            yield part
+            part = []
+    yield part
+
+
+def _last_layer(network: AcceleratorNetwork) -> str:
+    """The layer whose output comes to the host."""
+    return network.marks[-1].layers[-1]
 
 
 def _kinds(config: AcceleratorConfig) -> dict[str, list[tuple[int, int]]]:
@@ -194,9 +231,7 @@ def _kinds_of_spans(network: AcceleratorNetwork) -> list[tuple[str, tuple[str, .
     return [(_SETUP, marks[0][1][:1]), *marks]
 
 
-def _layers(
-    graph: Graph, network: AcceleratorNetwork, expected: RunLaw, runs: Sequence[_Run], exact: bool | None
-) -> list[LayerReport]:
+def _layers(graph: Graph, network: AcceleratorNetwork, expected: RunLaw, runs: Sequence[_Run]) -> list[LayerReport]:
     """A row for all layers that phases work on together."""
     laws = _spans(expected.goes, expected.end)
     counted = [sum(spans) for spans in zip(*(_spans(run.starts, run.cycles) for run in runs), strict=True)]
@@ -207,7 +242,6 @@ def _layers(
     shapes = {layer.name: layer_shape(layer, graph) for layer in graph.layers}
     reports: list[LayerReport] = []
     now = 0
-    last = next(mark.layers[-1] for mark in reversed(network.marks))
     for phases in groups.values():
         names = max((spans[number][1] for number in phases), key=len)
         parts = dict.fromkeys(_PARTS.values(), 0)
@@ -225,11 +259,17 @@ def _layers(
                 start=now,
                 end=now + total,
                 mode="count" if first.macs else None,
-                bit_exact=exact if last in names else None,
+                bit_exact=_exact(names, runs),
             )
         )
         now += total
     return reports
+
+
+def _exact(names: Sequence[str], runs: Sequence[_Run]) -> bool | None:
+    """Whether all maps of some layers that were compared were equal, None where none was."""
+    known = [run.exact[name] for run in runs for name in names if name in run.exact]
+    return all(known) if known else None
 
 
 def _accelerator(network: AcceleratorNetwork, expected: RunLaw, runs: Sequence[_Run]) -> AcceleratorReport:
