@@ -23,7 +23,7 @@ from sim.mapping.errors import MappingError
 from sim.mapping.requantize import MAXIMUM_PART, ConstantLoad, Layout, emit_requantize, layout
 from sim.mapping.shapes import ElementwiseShape, RequantizeShape
 
-__all__ = ["ElementwiseStep", "MapWork", "SumStep", "element_columns", "send_program", "sum_columns"]
+__all__ = ["ElementwiseStep", "MapWork", "SumStep", "send_program"]
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,7 @@ class MapWork:
     name : of the layer, for errors.
     sums : how the CAPs' sums are requantised; None where no CAP works.
     elementwise : what follows for each batch.
-
-    Attributes
-    ----------
-    work_columns : the first column that is used for work.
+    reserved : columns that hold maps.
 
     Raises
     ------
@@ -99,18 +96,23 @@ class MapWork:
     """
 
     def __init__(
-        self, config: AcceleratorConfig, name: str, sums: SumStep | None, elementwise: Sequence[ElementwiseStep]
+        self,
+        config: AcceleratorConfig,
+        name: str,
+        sums: SumStep | None,
+        elementwise: Sequence[ElementwiseStep],
+        reserved: int,
     ) -> None:
         self.config, self.sums, self.elementwise = config, sums, tuple(elementwise)
-        self.work_columns = config.map.columns
         self._jobs: dict[tuple[int, tuple[int, ...]], JobPlan] = {}
         self._place: Layout | None = None
         self._bias_column = 0
         if sums is not None:
-            self._place, self._bias_column = sum_columns(config, name, sums.shape, biased=sums.bias is not None)
-            self.work_columns = self._bias_column
+            self._place, self._bias_column = _sum_columns(
+                config, name, sums.shape, reserved, biased=sums.bias is not None
+            )
         for step in self.elementwise:
-            self.work_columns = min(self.work_columns, element_columns(config, step.shape))
+            _element_columns(config, step.shape, reserved)
 
     def program(
         self, placement: Placement, cluster: int, number: int, first: int, batches: Sequence[Batch]
@@ -167,7 +169,7 @@ class MapWork:
         operands = tuple(
             column + batch * bits for column, bits in zip(step.operands, shape.activation_bits, strict=True)
         )
-        fields = elementwise_fields(shape, tile, element_columns(self.config, shape), operands)
+        fields = elementwise_fields(shape, tile, _element_columns(self.config, shape), operands)
         value = emit_elementwise(builder, shape, fields, step.layer)
         bits = shape.output_bits
         builder.emit(Opcode.COPY, a=value, a_width=bits, d=step.columns + batch * bits, d_width=bits)
@@ -187,7 +189,9 @@ class MapWork:
         return [constant_planes(source, sums.rescale, entries, sums.shape.operand_bits, self.config.map, PLAIN)]
 
 
-def sum_columns(config: AcceleratorConfig, name: str, shape: RequantizeShape, *, biased: bool) -> tuple[Layout, int]:
+def _sum_columns(
+    config: AcceleratorConfig, name: str, shape: RequantizeShape, reserved: int, *, biased: bool
+) -> tuple[Layout, int]:
     """Where a MAP requantises, and the first column that it works in; with ``biased`` there is room for biases.
 
     Raises
@@ -200,18 +204,13 @@ def sum_columns(config: AcceleratorConfig, name: str, shape: RequantizeShape, *,
             f"layer {name!r} needs multipliers of {shape.operand_bits} bits, an instruction can name at most "
             f"{MAXIMUM_PART}"
         )
-    place = layout(shape, config.map, name)
-    first = place.carry - (shape.accumulator_bits if biased else 0)
-    if first < 0:
-        raise MappingError(
-            f"layer {name!r} needs columns of at least {config.map.columns - first} to requantise, config "
-            f"{config.map.name} has {config.map.columns}"
-        )
-    return place, first
+    room = shape.accumulator_bits if biased else 0
+    place = layout(shape, config.map, name, reserved + room)
+    return place, place.carry - room
 
 
-def element_columns(config: AcceleratorConfig, shape: ElementwiseShape) -> int:
-    """The first column that a MAP works in for an element-wise layer.
+def _element_columns(config: AcceleratorConfig, shape: ElementwiseShape, reserved: int = 0) -> int:
+    """The first column that a MAP works in for an element-wise layer, above ``reserved`` ones.
 
     Raises
     ------
@@ -219,7 +218,7 @@ def element_columns(config: AcceleratorConfig, shape: ElementwiseShape) -> int:
         As :func:`~sim.mapping.elementwise.elementwise_fields`.
     """
     operands = (0,) * len(shape.activation_bits)
-    return config.map.columns - elementwise_fields(shape, config.map, 0, operands).end
+    return config.map.columns + reserved - elementwise_fields(shape, config.map, reserved, operands).end
 
 
 def send_program(config: AcceleratorConfig, blocks: Sequence[tuple[int, int]], bits: int) -> tuple[Instruction, ...]:

@@ -112,9 +112,11 @@ class AcceleratorNetwork:
         self._steps = self._make_steps()
         if not any(self._real(graph.output) in step.outputs for step in self._steps):
             raise MappingError(f"network {graph.name!r} must have layers that an accelerator works on")
-        # Maps lie below the columns that any layer works in.
-        limit = min(self._map_work(step, {}).work_columns for step in self._steps)
-        self.stored = self._columns(self._placements(), limit)
+        self.stored = self._columns(self._placements())
+        # What any layer works in lies above the maps.
+        self._reserved = max(
+            place.columns + place.placement.fields * place.placement.geometry.bits for place in self.stored.values()
+        )
         self._gathered: dict[str, _Gathered] = {}
         self._phases: list[Phase] = []
         self._programs: dict[int, tuple[tuple[Instruction, ...], tuple[int, ...]]] = {}
@@ -257,14 +259,14 @@ class AcceleratorNetwork:
                 )
         return placements
 
-    def _map_work(self, step: _Step, stored: dict[str, StoredMap]) -> MapWork:
+    def _map_work(self, step: _Step) -> MapWork:
         def column(name: str) -> int:
-            return stored[self._real(name)].columns if stored else 0
+            return self.stored[self._real(name)].columns
 
         sums = None
         if step.dots is not None:
             layer = step.dots
-            biased = not stored or stored[step.outputs[0]].placement.split.channel_groups > 1
+            biased = self.stored[step.outputs[0]].placement.split.channel_groups > 1
             sums = SumStep(
                 layer.requantize, layer.rescale, layer.entries, layer.bias if biased else None, column(step.outputs[0])
             )
@@ -272,9 +274,9 @@ class AcceleratorNetwork:
             ElementwiseStep(shape, layer, tuple(map(column, layer.inputs)), column(layer.output))
             for shape, layer in step.elementwise
         ]
-        return MapWork(self.config, step.layers[0], sums, elementwise)
+        return MapWork(self.config, step.layers[0], sums, elementwise, self._reserved)
 
-    def _columns(self, placements: dict[str, Placement], limit: int) -> dict[str, StoredMap]:
+    def _columns(self, placements: dict[str, Placement]) -> dict[str, StoredMap]:
         """Columns for every map, from the step that makes it to the last one that reads it."""
         last = {name: index for index, step in enumerate(self._steps) for name in step.outputs}
         for index, step in enumerate(self._steps):
@@ -298,12 +300,6 @@ class AcceleratorNetwork:
                     if column + size <= first:
                         break
                     column = max(column, end)
-                if column + size > limit:
-                    needed = self.config.map.columns + column + size - limit
-                    raise MappingError(
-                        f"layer {step.layers[0]!r} needs columns of at least {needed} in a MAP, config "
-                        f"{self.config.map.name} has {self.config.map.columns}"
-                    )
                 stored[name] = StoredMap(placement, column, index, last[name])
         return stored
 
@@ -383,7 +379,7 @@ class AcceleratorNetwork:
 
     def _add_elementwise(self, step: _Step) -> None:
         placement = self.stored[step.outputs[0]].placement
-        work = self._map_work(step, self.stored)
+        work = self._map_work(step)
         tiles: dict[tuple[int, int], TileWork] = {}
         for cluster in placement.clusters:
             for number in range(self.config.maps):
@@ -436,7 +432,7 @@ class AcceleratorNetwork:
         """The phase in which clusters work on some sets and rounds of a layer."""
         layer, config = step.dots, self.config
         assert layer is not None
-        work = self._map_work(step, self.stored)
+        work = self._map_work(step)
         tiles: dict[tuple[int, int], TileWork] = {}
         gather: dict[int, GatherJob] = {}
         receivers = (1 << config.caps) - 1

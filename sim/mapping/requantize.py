@@ -65,15 +65,15 @@ def minimum_columns(shape: RequantizeShape) -> int:
     return _fixed_columns(shape) + _minimum_gap(shape)
 
 
-def layout(shape: RequantizeShape, config: TileConfig, name: str) -> Layout:
-    """Where the fields lie on a tile.
+def layout(shape: RequantizeShape, config: TileConfig, name: str, reserved: int = 0) -> Layout:
+    """Where the fields lie on a tile, above ``reserved`` columns.
 
     Raises
     ------
     MappingError
         If the tile has too few columns, or a field would be wider than an instruction can name.
     """
-    fixed, least = _fixed_columns(shape), _minimum_gap(shape)
+    fixed, least = _fixed_columns(shape) + reserved, _minimum_gap(shape)
     if fixed + least > config.columns:
         raise MappingError(
             f"layer {name!r} needs columns of at least {fixed + least} to requantise, config {config.name} has "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -284,10 +285,6 @@ def test_what_does_not_fit_is_refused() -> None:
     assert "taps_words for 28 planes, config mesh2x2 has 2048 and 2, which hold 8" in refused(
         chain.graph, FOUR.replace(taps_words=2)
     )
-    chain.conv(64)
-    assert refused(chain.graph, ONE.replace(map=ONE.map.replace(columns=68))) == (
-        "layer 'layer1' needs columns of at least 74 in a MAP, config mesh-map has 68"
-    )
     chain = chain_of((6, 6, 4))
     chain.conv(9, depthwise=True)
     assert refused(chain.graph) == (
@@ -326,15 +323,31 @@ def test_sums_and_constants_that_are_too_wide_are_refused() -> None:
     assert refused(replace(chain.graph, layers=(wide,))) == (
         "layer 'layer0' needs multipliers of 33 bits, an instruction can name at most 32"
     )
-    tight = refused(chain.graph, FOUR.replace(map=FOUR.map.replace(columns=30)))
-    assert tight.startswith("layer 'layer0' needs columns of at least ")
-    least = int(tight.split()[7])
-    assert tight.endswith("to requantise, config mesh-map has 30")
-    # A MAP has room for requantisation, but not for biases beside it.
-    tight = refused(chain.graph, FOUR.replace(map=FOUR.map.replace(columns=least)))
-    assert (
-        tight == f"layer 'layer0' needs columns of at least {least + needed} to requantise, config mesh-map has {least}"
-    )
+
+
+def test_a_refusal_says_how_many_columns_a_map_needs() -> None:
+    chain = chain_of()
+    left = chain.conv(4, kernel=3, padding=1)
+    chain.conv(4)
+    chain.add(left)
+    chain.conv(50)
+    columns, named = 30, set[str]()
+    while True:
+        config = ONE.replace(map=ONE.map.replace(columns=columns))
+        try:
+            AcceleratorNetwork(chain.graph, config)
+            break
+        except MappingError as error:
+            text = str(error)
+        found = re.fullmatch(
+            rf"layer '(\w+)' needs columns of at least (\d+)(?: to requantise)?, config mesh-map has {columns}", text
+        )
+        assert found, text
+        named.add(found[1])
+        assert int(found[2]) > columns
+        columns = int(found[2])
+    run_and_compare(chain.graph, config, 0)
+    assert len(named) > 1
 
 
 def test_depthwise_and_other_layers_can_be_added() -> None:
