@@ -234,7 +234,8 @@ def _kinds_of_spans(network: AcceleratorNetwork) -> list[tuple[str, tuple[str, .
 def _layers(graph: Graph, network: AcceleratorNetwork, expected: RunLaw, runs: Sequence[_Run]) -> list[LayerReport]:
     """A row for all layers that phases work on together."""
     laws = _spans(expected.goes, expected.end)
-    counted = [sum(spans) for spans in zip(*(_spans(run.starts, run.cycles) for run in runs), strict=True)]
+    each = [_spans(run.starts, run.cycles) for run in runs]
+    counted = [sum(one[number] for one in each) for number in range(len(laws))]
     spans = _kinds_of_spans(network)
     groups: dict[str, list[int]] = {}
     for number, (_, names) in enumerate(spans):

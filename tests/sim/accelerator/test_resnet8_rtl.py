@@ -1,0 +1,126 @@
+"""ResNet-8 on the generated Verilog of accelerators: logits, cycles phase by phase, states, links, host traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from golden import operators
+from golden.accelerator.timing import RunLaw, law
+from golden.graph import Conv, Graph, Integers
+from hw.accelerator.commands import Write
+from hw.accelerator.config import ACCELERATORS, AcceleratorConfig
+from hw.accelerator.counters import tile_name
+from hw.accelerator.protocol import TileState, Unit
+from hw.accelerator.router import PORTS
+from sim.accelerator.network import AcceleratorNetwork
+from sim.accelerator.rtl_engine import RtlAccelerator, RunOutcome
+from sim.models import MODELS, data_file, load_model
+from sim.pictures import load_inputs
+from tests.tflite_models import reference_tensors
+
+MODEL = data_file(MODELS["resnet8"])
+MESH = ACCELERATORS["mesh2x2"]
+SEED = 11
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    return load_model("resnet8")
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[RtlAccelerator]:
+    with RtlAccelerator(MESH, seed=SEED) as engine:
+        yield engine
+
+
+def picture(graph: Graph, name: str) -> Integers:
+    """Stored numbers of a packaged picture."""
+    source = graph.maps[graph.input]
+    return load_inputs([data_file(f"cifar10/{name}.png")], source)[0].values.astype(np.int64) - source.minimum
+
+
+def assert_law(outcome: RunOutcome, expected: RunLaw, config: AcceleratorConfig) -> None:
+    """Every cycle of every phase, what each tile did with it, and every flit on every link."""
+    assert outcome.goes == expected.goes
+    assert outcome.cycles == expected.end
+    assert expected.contended == []
+    for cluster in range(config.clusters):
+        for tile in range(config.tiles):
+            wanted = expected.states(cluster, tile)
+            counted = {
+                state: outcome.clusters[cluster][f"{tile_name(tile, config)}.{state.name.lower()}"]
+                for state in TileState
+                if state is not TileState.IDLE
+            }
+            assert counted == {state: wanted[state] for state in counted}, (cluster, tile)
+            assert sum(counted.values()) + wanted[TileState.IDLE] == outcome.cycles
+        for index, port in enumerate(PORTS):
+            flits, stalls = outcome.links[cluster][index]
+            assert (flits, stalls) == (expected.link_flits[cluster, port], 0), (cluster, port)
+
+
+def test_logits_cycles_and_traffic(graph: Graph, engine: RtlAccelerator) -> None:
+    network = AcceleratorNetwork(graph, MESH)
+    expected = law(network.commands(np.zeros(graph.maps[graph.input].shape, np.int64)), MESH)
+    for name, label in (("cifar10_00_3", 3), ("cifar10_02_8", 8)):
+        values = picture(graph, name)
+        outcome = engine.run(network.commands(values))
+        output = network.result(outcome.words)
+        logits = reference_tensors(MODEL.read_bytes(), (values - 128).astype(np.int8)[None])[graph.output]
+        assert np.array_equal(output.reshape(-1) - 128, logits.reshape(-1))
+        assert int(np.argmax(output)) == label
+        assert_law(outcome, expected, MESH)
+        words = network.words
+        assert outcome.registers["WORDS_IN"] == sum(count for kind, count in words.items() if kind != "result")
+        assert outcome.registers["WORDS_OUT"] == words["result"] == len(outcome.words)
+        assert (outcome.registers["WAITING_IN"], outcome.registers["WAITING_OUT"]) == (0, 0)
+
+
+def test_host_writes_input_weights_and_programs_alone(graph: Graph) -> None:
+    """What goes into gather memories is the input; each of its words, and each weight, is sent once."""
+    network = AcceleratorNetwork(graph, MESH)
+    rng = np.random.default_rng(SEED)
+    print(f"seed {SEED}")
+    values = rng.integers(0, 256, graph.maps[graph.input].shape)
+    writes = [one for one in network.commands(values) if isinstance(one, Write)]
+    into_maps = [one for one in writes if one.unit == Unit.GATHER_MEMORY]
+    assert sum(len(one.payload) for one in into_maps) == network.words["input"]
+    # Channels are filled up to whole groups of lanes.
+    height, width, channels = values.shape
+    filled = -(-channels // MESH.lanes) * MESH.lanes
+    assert network.words["input"] * MESH.flit_bits == height * width * filled * 8
+    weights = sum(layer.weights.size * layer.weight_bits for layer in graph.layers if isinstance(layer, Conv))
+    # Taps are filled up to whole tap tiles; nothing is sent twice.
+    assert weights <= network.words["weights"] * MESH.flit_bits <= 1.05 * weights
+    kinds = {"input", "weights", "constants", "programs", "registers", "commands", "result"}
+    assert set(network.words) == kinds
+
+
+def test_random_pauses_of_the_host_change_no_result(graph: Graph, engine: RtlAccelerator) -> None:
+    network = AcceleratorNetwork(graph, MESH)
+    values = picture(graph, "cifar10_04_6")
+    engine.stall_probability = 0.2
+    try:
+        outcome = engine.run(network.commands(values))
+    finally:
+        engine.stall_probability = 0.0
+    assert np.array_equal(network.result(outcome.words), operators.run(graph, values)[graph.output])
+    assert outcome.cycles >= law(network.commands(values), MESH).end
+    assert outcome.registers["WAITING_IN"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mesh1x1", "mesh1x2", "mesh2x2-1to1", "mesh4x4"])
+def test_other_meshes(graph: Graph, name: str) -> None:
+    config = ACCELERATORS[name]
+    network = AcceleratorNetwork(graph, config)
+    values = picture(graph, "cifar10_00_3")
+    commands = network.commands(values)
+    with RtlAccelerator(config, seed=SEED) as engine:
+        outcome = engine.run(commands)
+    assert np.array_equal(network.result(outcome.words), operators.run(graph, values)[graph.output])
+    assert_law(outcome, law(commands, config), config)
