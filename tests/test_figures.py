@@ -51,7 +51,9 @@ def ablation() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("mode", ["count", "lut", pytest.param("constant", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "mode", ["count", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("lut", "constant"))]
+)
 def test_costs_of_the_modes(resnet8: Graph, mode: str) -> None:
     wide = CONFIGS["cap2d"]
     found: list[int] = []
