@@ -11,9 +11,9 @@ from golden.engine import TileError
 from hw.accelerator.commands import HostCommand, stream_words
 from hw.accelerator.config import AcceleratorConfig
 from hw.accelerator.counters import cluster_counters
-from hw.accelerator.protocol import AcceleratorError
 from hw.accelerator.register_map import LOG_ENTRIES
 from hw.accelerator.verilog import BLOCKS, TOP
+from sim.accelerator.driver import describe_error
 from sim.accelerator.rtl_protocol import TIMEOUT_CYCLES, AnswerMessage, StreamMessage
 from sim.runner import Build, build
 from sim.simulation import Simulation
@@ -119,7 +119,7 @@ class RtlAccelerator:
                 f"the hardware must have config hash {self.config.hash_text}, not {answer.config_hash:016x}"
             )
         if answer.error:
-            raise TileError(error_text(answer, self.config))
+            raise TileError(f"the accelerator stopped: {describe_error(answer.error, answer.detail, self.config)}")
         if answer.timed_out:
             raise TileError(f"the accelerator did not end its {len(words)} words within {self.timeout_cycles} cycles")
         if answer.unsent_words:
@@ -150,9 +150,3 @@ class RtlAccelerator:
             timeout_cycles=self.timeout_cycles,
         )
         return cast("AnswerMessage", self._simulation.ask(message))
-
-
-def error_text(answer: AnswerMessage, config: AcceleratorConfig) -> str:
-    """One line that names an error and its place."""
-    place = "host port" if answer.cluster >= config.clusters else f"cluster {answer.cluster}, unit {answer.unit:#04x}"
-    return f"the accelerator raised error {AcceleratorError(answer.error).name} in {place}, detail {answer.detail:#x}"

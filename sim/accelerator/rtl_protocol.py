@@ -44,7 +44,7 @@ class AnswerMessage:
     goes : the cycle of the run in which each phase began.
     clusters : counters of each cluster, in the order of their numbers.
     links : flits and stalls of each output of each router.
-    error, cluster, unit, detail : what the error registers hold.
+    error, detail : what the error registers hold.
     unsent_words : words of the stream that were not taken.
     timed_out : the test bench gave up.
     """
@@ -56,8 +56,6 @@ class AnswerMessage:
     clusters: list[list[int]]
     links: list[list[tuple[int, int]]]
     error: int
-    cluster: int
-    unit: int
     detail: int
     unsent_words: int
     timed_out: bool = False

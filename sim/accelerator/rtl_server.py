@@ -20,7 +20,8 @@ from sim.accelerator.rtl_protocol import AnswerMessage, StreamMessage
 from sim.streams import AXI, Stalls, StreamSink, StreamSource
 
 PERIOD_NS = 10
-_POLL_NS = 20_000  # of wall time no more than a microsecond each
+_POLL_NS = 20_000
+"""Simulated time between two looks at the status."""
 
 _COUNTED = ("CYCLES", "PHASES", "WORDS_IN", "WORDS_OUT", "WAITING_IN", "WAITING_OUT")
 
@@ -63,12 +64,13 @@ class AcceleratorBench:
             ended = status.field("done").of(value) or status.field("error").of(value)
             if ended or waited > message.timeout_cycles:
                 break
-        answer = await self._answer(message, clusters=message.clusters, counters=message.counters)
+        answer = await self._answer(message)
         for stream in (self.commands, self.results):
             stream.stop()
         return dataclasses.replace(answer, timed_out=not ended)
 
-    async def _answer(self, message: StreamMessage, *, clusters: int, counters: int) -> AnswerMessage:
+    async def _answer(self, message: StreamMessage) -> AnswerMessage:
+        """Read everything that the registers tell."""
         await self._write("CONTROL", register("CONTROL").packed(snapshot=1))
         error, detail = await self._read("ERROR"), await self._read("ERROR_DETAIL")
         values = {name: await self._read_wide(name) for name in _COUNTED}
@@ -78,10 +80,10 @@ class AcceleratorBench:
             goes.append(await self._read_wide("PHASE_CYCLE"))
         found: list[list[int]] = []
         links: list[list[tuple[int, int]]] = []
-        for cluster in range(clusters):
+        for cluster in range(message.clusters):
             await self._write("COUNTER_CLUSTER", cluster)
             row: list[int] = []
-            for index in range(counters):
+            for index in range(message.counters):
                 await self._write("COUNTER_SELECT", index)
                 row.append(await self._read_wide("COUNTER"))
             found.append(row)
@@ -90,7 +92,6 @@ class AcceleratorBench:
                 await self._write("LINK_SELECT", register("LINK_SELECT").packed(router=cluster, port=port))
                 ports.append((await self._read("LINK_FLITS"), await self._read("LINK_STALLS")))
             links.append(ports)
-        place = register("ERROR")
         return AnswerMessage(
             config_hash=await self._read_wide("CONFIG"),
             words=list(self.results.words),
@@ -98,9 +99,7 @@ class AcceleratorBench:
             goes=goes,
             clusters=found,
             links=links,
-            error=place.field("code").of(error),
-            cluster=place.field("cluster").of(error),
-            unit=place.field("unit").of(error),
+            error=error,
             detail=detail,
             unsent_words=len(message.words) - self.commands.sent,
         )

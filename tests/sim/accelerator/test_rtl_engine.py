@@ -1,0 +1,120 @@
+"""The engine of an accelerator's Verilog: what it refuses, and how a run that goes wrong is told."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from golden.accelerator.timing import law
+from golden.engine import TileError
+from hw.accelerator.commands import End, HostCommand, Run, Wait, Write
+from hw.accelerator.config import ACCELERATORS
+from hw.accelerator.protocol import TileRegister, Unit
+from sim.accelerator.network import AcceleratorNetwork
+from sim.accelerator.rtl_engine import RtlAccelerator
+from sim.accelerator.rtl_protocol import AnswerMessage
+from tests.sim.mapping_graphs import random_graph, random_input
+
+TINY = ACCELERATORS["meshtiny"]
+SEED = 3
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[RtlAccelerator]:
+    with RtlAccelerator(TINY, seed=SEED, watchdog=500) as engine:
+        yield engine
+
+
+def test_layers_and_pauses(engine: RtlAccelerator) -> None:
+    """Results never depend on the host's pauses, cycles are the law without them; runs follow each other."""
+    rng = np.random.default_rng(SEED)
+    print(f"seed {SEED}")
+    graph = random_graph(rng, "conv2d")
+    network = AcceleratorNetwork(graph, TINY)
+    for pauses in (0.0, 0.3, 0.0):
+        values = random_input(rng, graph)
+        commands = network.commands(values)
+        engine.stall_probability = pauses
+        outcome = engine.run(commands)
+        expected = law(commands, TINY)
+        assert len(outcome.words) == network.words["result"]
+        if pauses:
+            assert outcome.cycles > expected.end
+        else:
+            assert (outcome.cycles, outcome.goes) == (expected.end, expected.goes)
+    engine.stall_probability = 0.0
+
+
+@pytest.mark.parametrize(
+    ("commands", "text"),
+    [
+        ([Write(0x03, 0, [1], 1), End()], "UNIT: host port: "),
+        ([Write(Unit.TAPS, TINY.taps_words - 1, [1, 2], 1), End()], "ADDRESS: host port: "),
+        ([Write(Unit.TAPS, 0, [1], 0), End()], "DESTINATION: host port: "),
+        ([Wait(1 << 5), End()], "BARRIER: host port: "),
+        (
+            [
+                Write(Unit.PROGRAM + 2, 0, [0] * 4, 2),
+                Write(Unit.TILE + 2, TileRegister.PROGRAM_START, [0, 1], 2),
+                Run(),
+                End(),
+            ],
+            r"TILE: cluster 1, MAP 0: ",
+        ),
+    ],
+    ids=["unit", "address", "destination", "barrier", "tile"],
+)
+def test_errors_name_their_place(engine: RtlAccelerator, commands: list[HostCommand], text: str) -> None:
+    with pytest.raises(TileError, match=f"^the accelerator stopped: {text}"):
+        engine.run(commands)
+
+
+def test_a_stream_without_end_is_told(engine: RtlAccelerator) -> None:
+    with pytest.raises(TileError, match=r"^the accelerator stopped: WATCHDOG: host's stream in: the next word"):
+        engine.run([Wait(1)])
+
+
+def test_the_next_run_after_an_error_works(engine: RtlAccelerator) -> None:
+    assert engine.run([End()]).cycles == law([End()], TINY).end
+
+
+class Answers(RtlAccelerator):
+    """An engine whose hardware is made up."""
+
+    def __init__(self, answer: AnswerMessage) -> None:
+        self.config, self.answer, self.timeout_cycles, self.counters = TINY, answer, 100, []
+
+    def ask(self, words: list[int]) -> AnswerMessage:
+        return self.answer
+
+
+ANSWER = AnswerMessage(
+    config_hash=TINY.hash, words=[], registers={"CYCLES": 1, "PHASES": 0}, goes=[], clusters=[], links=[], error=0,
+    detail=0, unsent_words=0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"config_hash": 7}, rf"the hardware must have config hash {TINY.hash_text}, not 0000000000000007"),
+        ({"timed_out": True}, r"the accelerator did not end its 4 words within 100 cycles"),
+        ({"unsent_words": 2}, r"the accelerator left 2 of 4 words untaken"),
+        ({"registers": {"CYCLES": 1, "PHASES": 2000}}, r"a run must have at most 1024 phases to be logged, not 2000"),
+    ],
+)
+def test_what_the_hardware_must_be(changes: dict[str, object], text: str) -> None:
+    assert Answers(ANSWER).run([End()]).cycles == 1
+    with pytest.raises(TileError, match=f"^{text}$"):
+        Answers(dataclasses.replace(ANSWER, **changes)).run([End()])
+
+
+def test_waves(tmp_path: Path) -> None:
+    target = tmp_path / "mesh.vcd"
+    with RtlAccelerator(TINY, "icarus", seed=SEED, waves=target) as engine:
+        engine.run([End()])
+    assert target.stat().st_size > 1000
