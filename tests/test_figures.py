@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +15,7 @@ import pytest
 from golden.graph import Graph
 from golden.laws import body_cycles, searches
 from golden.ternary import ternarise
+from hw.accelerator.config import ACCELERATORS
 from hw.config import CONFIGS
 from hw.counter_map import total_cycles
 from sim.host import Network
@@ -95,3 +99,26 @@ def test_cycles_of_the_faster_passes(resnet8: Graph, ablation: ModuleType) -> No
         if not config.zero_skip:  # else cycles depend on the picture
             laws = Network(resnet8, CONFIGS["cap"].replace(**options)).laws
             assert number(shown["ResNet-8, config cap"][place]) == sum(map(total_cycles, laws))
+
+
+MESHES = ("mesh1x1", "mesh1x2", "mesh2x2", "mesh2x2-1to1", "mesh4x4")
+
+
+@pytest.mark.parametrize("name", MESHES)
+def test_both_tables_of_meshes_say_the_same(name: str) -> None:
+    config = ACCELERATORS[name]
+    clusters, caps, maps, cycles, *_ = rows("config | clusters | CAPs | MAPs | cycles")[f"`{name}`"]
+    assert [number(cell) for cell in (clusters, caps, maps)] == [
+        config.clusters * times for times in (1, config.caps, config.maps)
+    ]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"| `{name}` | {config.width} x {config.height} | {caps} | {maps} | {cycles} |" in readme
+
+
+def test_tables_of_accelerators_are_what_the_scripts_print() -> None:
+    for script, mark in (("scaling", "scaling"), ("overlap", "overlap")):
+        done = subprocess.run(
+            [sys.executable, f"scripts/{script}.py", "--engine", "model"],
+            capture_output=True, text=True, check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert PAGE.split(f"<!-- {mark} -->\n")[1].split("\n<!-- end -->")[0] == done.stdout.strip()
