@@ -9,28 +9,37 @@ from sim.accelerator.dot_layers import DotLayer
 from sim.accelerator.dots import cap_program
 from sim.accelerator.layout import MapGeometry
 from sim.accelerator.placement import Placement, Split, make_placement
+from sim.accelerator.pool_layers import PoolLayer
 from sim.mapping.errors import MappingError
 
 __all__ = ["choose_placement", "estimate"]
 
 _SUM_CYCLES = 300  # of the requantisation of a batch, besides its multiplication
 _ELEMENTWISE_CYCLES = 1500  # of an element-wise layer for each batch
+_MAXIMUM_CYCLES = 6  # of the larger of two numbers, for each bit
 _HALO = 1.5  # what it takes to send sets to some clusters, by what it takes to send them to all
 
 
 def choose_placement(
-    geometry: MapGeometry, layers: Sequence[DotLayer], elementwise: int, config: AcceleratorConfig
+    geometry: MapGeometry, layers: Sequence[DotLayer | PoolLayer], elementwise: int, config: AcceleratorConfig
 ) -> Placement:
     """The placement of maps that must lie alike, made by ``layers`` and ``elementwise`` element-wise layers.
 
     Raises
     ------
     MappingError
-        If a round of a layer needs more program memory than there is, or its channels more row blocks.
+        If a round of a layer needs more program memory than there is, or its channels more row blocks, or max pools are
+        among other layers.
     """
-    granule = _granule(layers, config)
-    items = min(_items(layer, granule, config) for layer in layers)
-    splits = _splits(geometry, granule, items, config)
+    dots = [layer for layer in layers if isinstance(layer, DotLayer)]
+    if dots and len(dots) < len(layers):
+        raise MappingError(
+            f"layers {', '.join(repr(layer.name) for layer in layers)} must all be max pools or none of them on an "
+            "accelerator, as their outputs are added"
+        )
+    granule = _granule(dots, config) if dots else config.taps
+    items = min((_items(layer, granule, config) for layer in dots), default=0)
+    splits = _splits(geometry, granule, items, config, whole=not dots)
     placements = [make_placement(geometry, split, config) for split in splits]
     return min(
         placements,
@@ -38,8 +47,10 @@ def choose_placement(
     )
 
 
-def estimate(layer: DotLayer, placement: Placement, elementwise: int = 0) -> int:
+def estimate(layer: DotLayer | PoolLayer, placement: Placement, elementwise: int = 0) -> int:
     """About the cycles of a layer with its exchange: what CAPs, gather units and MAPs need, whichever is most."""
+    if isinstance(layer, PoolLayer):
+        return _pool(layer, placement, elementwise) + _exchange(layer, placement)
     config, dots, shape = placement.config, layer.dots, layer.requantize
     sets = max(len(own) for own in placement.sets)
     windows = sets * placement.rounds * dots.tiles * dots.window_bits * config.beats * dots.out_rows
@@ -49,11 +60,22 @@ def estimate(layer: DotLayer, placement: Placement, elementwise: int = 0) -> int
     together, parts = placement.batches_of_sets
     blocks = min(sets, together) * max(sum(map(placement.width, part)) for part in parts)
     batch += blocks * (shape.accumulator_bits + 1)
-    source = layer.source
+    return max(windows, array, placement.fields * batch) + batch + _exchange(layer, placement)
+
+
+def _pool(layer: PoolLayer, placement: Placement, elementwise: int) -> int:
+    """What the gather unit or the MAP needs for a max pool."""
+    config, bits = placement.config, layer.source.bits
+    position = max(bits * config.beats * layer.target.set_rows, _MAXIMUM_CYCLES * bits)
+    return placement.fields * (layer.positions * position + elementwise * _ELEMENTWISE_CYCLES)
+
+
+def _exchange(layer: DotLayer | PoolLayer, placement: Placement) -> int:
+    """What it takes to bring the input."""
+    config, source = placement.config, layer.source
     needed = [len(layer.input_sets(own)) for own in placement.sets if own]
     words = max(needed) * source.channels * source.bits * config.flits_per_word
-    exchange = words if min(needed) == source.sets else int(words * _HALO)
-    return max(windows, array, placement.fields * batch) + batch + exchange
+    return words if min(needed) == source.sets else int(words * _HALO)
 
 
 def _granule(layers: Sequence[DotLayer], config: AcceleratorConfig) -> int:
@@ -101,8 +123,10 @@ def _planes(config: AcceleratorConfig) -> int:
     return config.taps_words * config.planes_per_flit
 
 
-def _splits(geometry: MapGeometry, granule: int, items: int, config: AcceleratorConfig) -> Iterator[Split]:
+def _splits(
+    geometry: MapGeometry, granule: int, items: int, config: AcceleratorConfig, *, whole: bool
+) -> Iterator[Split]:
     for pixel_groups in range(1, min(config.clusters, geometry.sets) + 1):
         for channel_groups in range(1, config.clusters // pixel_groups + 1):
             if channel_groups <= -(-geometry.channels // max(1, granule)):
-                yield Split(pixel_groups, channel_groups, granule, items)
+                yield Split(pixel_groups, channel_groups, granule, items, whole)

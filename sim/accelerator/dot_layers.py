@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.accelerator.windows import GatherJob
 from golden.engine import Bits
 from golden.graph import AveragePool, Conv, Integers, Rescale
 from hw.accelerator.config import AcceleratorConfig
-from hw.accelerator.protocol import LARGEST_KERNEL, LARGEST_STRIDE
 from sim.accelerator.dots import Dots, check_dots
 from sim.accelerator.layout import MapGeometry
+from sim.accelerator.window_layers import WindowLayer, WindowLoop, check_window
 from sim.mapping.bits import to_bits
 from sim.mapping.errors import MappingError
 from sim.mapping.shapes import AveragePoolShape, ConvShape, RequantizeShape
@@ -21,14 +20,11 @@ __all__ = ["DotLayer", "average_layer", "conv_layer"]
 
 
 @dataclass(frozen=True)
-class DotLayer:
-    """A convolution, depthwise convolution, fully connected layer or average pool.
+class DotLayer(WindowLayer):
+    """A convolution, depthwise convolution, fully connected layer or average pool; beside a layer of windows:
 
     Parameters
     ----------
-    name : of the layer.
-    source, target : input and output map.
-    kernel, stride, padding, pad_value : of the window.
     multiplier : output channels of each input channel of a depthwise layer; 0 where windows go over all channels.
     dots : the dot products.
     requantize, rescale : of the sums.
@@ -36,13 +32,6 @@ class DotLayer:
     weights : bits of shape (output channels, tap tiles, bits, G).
     """
 
-    name: str
-    source: MapGeometry
-    target: MapGeometry
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    pad_value: int
     multiplier: int
     dots: Dots
     requantize: RequantizeShape
@@ -56,46 +45,11 @@ class DotLayer:
         """Output channels whose windows come together in a depthwise layer; 0 where all windows are the same."""
         return self.source.lanes * self.multiplier
 
-    def input_sets(self, sets: range) -> range:
-        """The sets of the input that output sets need."""
-        if not sets:
-            return range(0)
-        first = sets.start * self.target.rows
-        last = min(sets.stop * self.target.rows, self.target.height) - 1
-        top = max(0, first * self.stride[0] - self.padding[0])
-        bottom = min(self.source.height - 1, last * self.stride[0] - self.padding[0] + self.kernel[0] - 1)
-        if bottom < top:
-            return range(0)
-        return range(top // self.source.rows, bottom // self.source.rows + 1)
-
-    def gather_job(self, base: int, sets: range, rounds: int, first_group: int, receivers: int) -> GatherJob:
-        """What the gather unit does for output sets; ``first_group`` is of a depthwise layer's first round."""
-        source, target = self.source, self.target
-        return GatherJob(
-            base=base,
-            width=source.width,
-            height=source.height,
-            rows_log2=source.rows_log2,
-            planes=source.bits,
-            channel_groups=source.channel_groups,
-            kernel_height=self.kernel[0],
-            kernel_width=self.kernel[1],
-            stride_y=self.stride[0],
-            stride_x=self.stride[1],
-            pad_top=self.padding[0],
-            pad_left=self.padding[1],
-            pad_value=self.pad_value,
-            out_width=target.width,
-            out_rows=target.set_rows,
-            first_row=sets.start * target.rows,
-            sets=len(sets),
-            rounds=rounds,
-            first_group=first_group,
-            group_step=1 if self.multiplier else 0,
-            groups=1 if self.multiplier else source.channel_groups,
-            tiles=self.dots.tiles,
-            receivers=receivers,
-        )
+    def loop(self, channel: int) -> WindowLoop:
+        """Windows over all channels are the same in all rounds; those of a depthwise layer have a group each."""
+        if self.multiplier:
+            return WindowLoop(first_group=channel // self.granule, group_step=1, groups=1, tiles=self.dots.tiles)
+        return WindowLoop(first_group=0, group_step=0, groups=self.source.channel_groups, tiles=self.dots.tiles)
 
 
 def conv_layer(
@@ -110,7 +64,7 @@ def conv_layer(
     """
     if any(step > 1 and size > 1 for step, size in zip(shape.dilation, shape.kernel, strict=True)):
         raise MappingError(f"layer {shape.name!r} must have dilation 1 on an accelerator, not {shape.dilation}")
-    stride = _check_window(shape, shape.kernel, shape.stride, shape.padding)
+    stride = check_window(shape.name, shape.kernel, shape.stride, shape.padding, shape.output_size[:2])
     multiplier = shape.depth_multiplier if shape.depthwise else 0
     lanes, (height, width) = config.lanes, shape.kernel
     outputs = shape.output_size[2]
@@ -157,7 +111,7 @@ def average_layer(
             f"layer {shape.name!r} must have windows of one size on an accelerator, not of "
             f"{', '.join(map(str, shape.divisors))} elements"
         )
-    stride = _check_window(shape, shape.window, shape.stride, shape.padding)
+    stride = check_window(shape.name, shape.window, shape.stride, shape.padding, shape.output_size[:2])
     channels = shape.output_size[2]
     ones = np.zeros((channels, *shape.window, config.lanes, 1), np.uint8)
     ones[np.arange(channels), :, :, np.arange(channels) % config.lanes] = 1
@@ -179,26 +133,6 @@ def average_layer(
         bias=np.repeat(layer.rescale.bias, channels),
         weights=_on_tiles(ones, dots, config),
     )
-
-
-def _check_window(
-    shape: ConvShape | AveragePoolShape, kernel: tuple[int, int], steps: tuple[int, int], padding: tuple[int, int]
-) -> tuple[int, int]:
-    """Refuse windows that a gather unit cannot form; returns the stride, 1 where there is a single position."""
-    height, width = (1 if size == 1 else step for size, step in zip(shape.output_size[:2], steps, strict=True))
-    stride = (height, width)
-    limits = (
-        ("a kernel", kernel, LARGEST_KERNEL),
-        ("a stride", stride, LARGEST_STRIDE),
-        ("a padding", padding, LARGEST_KERNEL),
-    )
-    for quantity, sides, most in limits:
-        if max(sides) > most:
-            raise MappingError(
-                f"layer {shape.name!r} must have {quantity} of at most {most} on an accelerator, not {sides[0]} x "
-                f"{sides[1]}"
-            )
-    return stride
 
 
 def _dots(

@@ -20,6 +20,7 @@ class MapGeometry:
     height, width, channels, bits : of the map.
     rows_log2 : r; a set has 2^r rows.
     lanes : L of the accelerator.
+    together : channel groups are stored in whole multiples of it.
     """
 
     height: int
@@ -28,6 +29,7 @@ class MapGeometry:
     bits: int
     rows_log2: int
     lanes: int
+    together: int = 1
 
     @property
     def rows(self) -> int:
@@ -50,17 +52,22 @@ class MapGeometry:
         return -(-self.channels // self.lanes)
 
     @property
+    def stored_groups(self) -> int:
+        """Groups of L channels that a gather memory has room for; the last ones may be beyond the map."""
+        return -(-self.channel_groups // self.together) * self.together
+
+    @property
     def bank_words(self) -> int:
         """Addresses of each bank of a gather memory that the whole map takes."""
-        return self.sets * self.bits * self.channel_groups
+        return self.sets * self.bits * self.stored_groups
 
     def word(self, number: int, plane: int, channel: int) -> int:
         """Word address of a bit of a block in a gather memory, from the map's first one."""
-        return (number * self.bits + plane) * self.channel_groups * self.lanes + channel
+        return (number * self.bits + plane) * self.stored_groups * self.lanes + channel
 
 
-def geometry(source: FeatureMap, config: AcceleratorConfig) -> MapGeometry:
-    """How an accelerator cuts a map.
+def geometry(source: FeatureMap, config: AcceleratorConfig, *, whole_tiles: bool = False) -> MapGeometry:
+    """How an accelerator cuts a map; with ``whole_tiles`` its channel groups are stored as whole tap tiles.
 
     Raises
     ------
@@ -74,4 +81,6 @@ def geometry(source: FeatureMap, config: AcceleratorConfig) -> MapGeometry:
             f"{config.outputs}"
         )
     rows_log2 = (config.outputs // width).bit_length() - 1
-    return MapGeometry(height, width, channels, source.bits, rows_log2, config.lanes)
+    return MapGeometry(
+        height, width, channels, source.bits, rows_log2, config.lanes, config.beats if whole_tiles else 1
+    )

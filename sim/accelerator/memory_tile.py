@@ -15,6 +15,7 @@ from golden.graph import Elementwise, Integers, Rescale
 from hw.accelerator.config import AcceleratorConfig
 from hw.isa import Instruction, LoadKind, Opcode, StoreKind
 from sim.accelerator.placement import Batch, Placement
+from sim.accelerator.pool_layers import PoolStep, pool_columns
 from sim.mapping.bits import PLAIN, to_bits
 from sim.mapping.builder import Builder, JobPlan, Sink, Source
 from sim.mapping.dot_layer import constant_planes
@@ -85,7 +86,7 @@ class MapWork:
     ----------
     config : the accelerator.
     name : of the layer, for errors.
-    sums : how the CAPs' sums are requantised; None where no CAP works.
+    windows : how the CAPs' sums are requantised, or the max pool; None where there is neither.
     elementwise : what follows for each batch.
     reserved : columns that hold maps.
 
@@ -99,11 +100,13 @@ class MapWork:
         self,
         config: AcceleratorConfig,
         name: str,
-        sums: SumStep | None,
+        windows: SumStep | PoolStep | None,
         elementwise: Sequence[ElementwiseStep],
         reserved: int,
     ) -> None:
-        self.config, self.sums, self.elementwise = config, sums, tuple(elementwise)
+        self.config, self.elementwise = config, tuple(elementwise)
+        self.sums = sums = windows if isinstance(windows, SumStep) else None
+        self.pool = windows if isinstance(windows, PoolStep) else None
         self._jobs: dict[tuple[int, tuple[int, ...]], JobPlan] = {}
         self._place: Layout | None = None
         self._bias_column = 0
@@ -111,6 +114,7 @@ class MapWork:
             self._place, self._bias_column = _sum_columns(
                 config, name, sums.shape, reserved, biased=sums.bias is not None
             )
+        self._pool_column = 0 if self.pool is None else pool_columns(config, self.pool.layer, reserved)
         for step in self.elementwise:
             _element_columns(config, step.shape, reserved)
 
@@ -134,9 +138,13 @@ class MapWork:
     def _job(self, first: int, blocks: Sequence[int]) -> JobPlan:
         """The program for batches of so many row blocks, from batch ``first``."""
         builder = Builder(self.config.map)
+        ticket = -1 if self.pool is None else self.pool.load_first(builder, first)
         for index, count in enumerate(blocks, first):
             if self.sums is not None:
                 self._emit_sums(builder, self.sums, index, count)
+            if self.pool is not None:
+                more = index < first + len(blocks) - 1
+                ticket = self.pool.emit(builder, self._pool_column, index, ticket, more=more)
             for step in self.elementwise:
                 self._emit_elementwise(builder, step, index)
         return builder.finish(None)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from golden.accelerator.windows import GatherJob
 from golden.engine import Bits
-from golden.graph import AveragePool, Conv, Elementwise, Graph, Integers, Layer, Reorder
+from golden.graph import AveragePool, Conv, Elementwise, Graph, Integers, Layer, MaxPool, Reorder
 from hw.accelerator.commands import HostCommand, Write
 from hw.accelerator.config import AcceleratorConfig
 from hw.accelerator.protocol import COMMAND_BITS, Unit
@@ -26,9 +26,10 @@ from sim.accelerator.layout import MapGeometry, geometry
 from sim.accelerator.memory_tile import ElementwiseStep, MapWork, SumStep, send_program
 from sim.accelerator.phases import HostWords, Phase, PhaseKind, TileWork
 from sim.accelerator.placement import Batch, Placement
+from sim.accelerator.pool_layers import PoolLayer, PoolStep, pool_layer
 from sim.mapping.bits import from_bits, to_bits
 from sim.mapping.errors import MappingError
-from sim.mapping.shapes import AveragePoolShape, ConvShape, ElementwiseShape, LayerShape, layer_shape
+from sim.mapping.shapes import AveragePoolShape, ConvShape, ElementwiseShape, LayerShape, MaxPoolShape, layer_shape
 
 __all__ = ["AcceleratorNetwork", "PhaseMark", "StoredMap"]
 
@@ -60,9 +61,9 @@ class StoredMap:
 
 @dataclass
 class _Step:
-    """Layers that MAPs work on together: at most one with dot products, and what follows in place."""
+    """Layers that MAPs work on together: at most one with windows, and what follows in place."""
 
-    dots: DotLayer | None
+    windows: DotLayer | PoolLayer | None
     source: str
     elementwise: list[tuple[ElementwiseShape, Elementwise]] = field(
         default_factory=list[tuple[ElementwiseShape, Elementwise]]
@@ -103,8 +104,9 @@ class AcceleratorNetwork:
         """Map all layers."""
         self.graph, self.config = graph, config
         self._aliases = _aliases(graph)
+        pooled = {self._real(layer.inputs[0]) for layer in graph.layers if isinstance(layer, MaxPool)}
         self._geometries = {
-            name: geometry(graph.maps[name], config)
+            name: geometry(graph.maps[name], config, whole_tiles=name in pooled)
             for name in dict.fromkeys(
                 self._real(name) for layer in graph.layers for name in (*layer.inputs, layer.output)
             )
@@ -200,7 +202,7 @@ class AcceleratorNetwork:
         return name
 
     def _make_steps(self) -> list[_Step]:
-        """Layers in order; an element-wise layer goes with the dot products that it follows."""
+        """Layers in order; an element-wise layer goes with the windows that it follows."""
         steps: list[_Step] = []
         for layer in self.graph.layers:
             if layer.output in self._aliases:
@@ -217,18 +219,20 @@ class AcceleratorNetwork:
                     steps.append(_Step(None, ""))
                 steps[-1].elementwise.append((shape, layer))
             else:
-                steps.append(_Step(self._dot_layer(shape, layer), self._real(layer.inputs[0])))
+                steps.append(_Step(self._window_layer(shape, layer), self._real(layer.inputs[0])))
             steps[-1].layers.append(layer.name)
             steps[-1].outputs.append(self._real(layer.output))
         return steps
 
-    def _dot_layer(self, shape: LayerShape, layer: Layer) -> DotLayer:
+    def _window_layer(self, shape: LayerShape, layer: Layer) -> DotLayer | PoolLayer:
         source = self._geometries[self._real(layer.inputs[0])]
         target = self._geometries[self._real(layer.output)]
         if isinstance(shape, ConvShape) and isinstance(layer, Conv):
             return conv_layer(shape, layer, source, target, self.config)
         if isinstance(shape, AveragePoolShape) and isinstance(layer, AveragePool):
             return average_layer(shape, layer, source, target, self.config)
+        if isinstance(shape, MaxPoolShape) and isinstance(layer, MaxPool):
+            return pool_layer(shape, layer, source, target, self.config)
         raise MappingError(f"layer {layer.name!r} of kind {shape.kind!r} is not supported on an accelerator")
 
     # From steps to places.
@@ -249,7 +253,7 @@ class AcceleratorNetwork:
         placements: dict[str, Placement] = {}
         for top in {root(name): None for name in parent}:
             members = [name for name in parent if root(name) == top]
-            layers = [step.dots for step in self._steps if step.dots is not None and step.outputs[0] in members]
+            layers = [step.windows for step in self._steps if step.windows is not None and step.outputs[0] in members]
             count = sum(self._real(layer.output) in members for step in self._steps for _, layer in step.elementwise)
             chosen = choose_placement(self._geometries[members[0]], layers, count, self.config)
             for name in members:
@@ -263,18 +267,20 @@ class AcceleratorNetwork:
         def column(name: str) -> int:
             return self.stored[self._real(name)].columns
 
-        sums = None
-        if step.dots is not None:
-            layer = step.dots
+        windows = None
+        layer = step.windows
+        if isinstance(layer, PoolLayer):
+            windows = PoolStep(layer, column(step.outputs[0]))
+        elif layer is not None:
             biased = self.stored[step.outputs[0]].placement.split.channel_groups > 1
-            sums = SumStep(
+            windows = SumStep(
                 layer.requantize, layer.rescale, layer.entries, layer.bias if biased else None, column(step.outputs[0])
             )
         elementwise = [
             ElementwiseStep(shape, layer, tuple(map(column, layer.inputs)), column(layer.output))
             for shape, layer in step.elementwise
         ]
-        return MapWork(self.config, step.layers[0], sums, elementwise, self._reserved)
+        return MapWork(self.config, step.layers[0], windows, elementwise, self._reserved)
 
     def _columns(self, placements: dict[str, Placement]) -> dict[str, StoredMap]:
         """Columns for every map, from the step that makes it to the last one that reads it."""
@@ -306,11 +312,11 @@ class AcceleratorNetwork:
     # From places to phases.
 
     def _add_step(self, step: _Step) -> None:
-        if step.dots is None:
+        if step.windows is None:
             self._add_elementwise(step)
             return
         placement = self.stored[step.outputs[0]].placement
-        needed = [set(step.dots.input_sets(sets)) for sets in placement.sets]
+        needed = [set(step.windows.input_sets(sets)) for sets in placement.sets]
         base, host = self._bring(step, needed)
         for number, part in enumerate(self._parts(step, placement)):
             phase = self._compute(step, placement, part, base, placement.clusters)
@@ -417,7 +423,11 @@ class AcceleratorNetwork:
                 ]
                 if max(self._use(step, placement, part) for part in parts[: len(chunks)]) * share <= 1:
                     return parts
-        return [_Part(range(first, first + together), whole) for first in range(0, sets, together)]
+        return [
+            _Part(range(first, first + together), range(turn[0], turn[-1] + 1))
+            for first in range(0, sets, together)
+            for turn in turns
+        ]
 
     def _use(self, step: _Step, placement: Placement, part: _Part) -> float:
         """The part of a program or taps memory that a phase takes."""
@@ -430,12 +440,14 @@ class AcceleratorNetwork:
 
     def _compute(self, step: _Step, placement: Placement, part: _Part, base: int, clusters: Iterable[int]) -> Phase:
         """The phase in which clusters work on some sets and rounds of a layer."""
-        layer, config = step.dots, self.config
+        layer, config = step.windows, self.config
         assert layer is not None
         work = self._map_work(step)
         tiles: dict[tuple[int, int], TileWork] = {}
         gather: dict[int, GatherJob] = {}
-        receivers = (1 << config.caps) - 1
+        # Windows of dot products go to all CAPs, those of a max pool to the MAP that keeps the output.
+        receivers = 1 << config.caps if isinstance(layer, PoolLayer) else (1 << config.caps) - 1
+        memory_tiles = 1 if isinstance(layer, PoolLayer) else config.maps
         for cluster in clusters:
             sets = placement.sets[cluster][part.sets.start : part.sets.stop]
             turns = [turn for turn in part.turns if turn < len(placement.channels[cluster])]
@@ -443,15 +455,14 @@ class AcceleratorNetwork:
                 continue
             group = placement.channels[cluster][turns[0]]
             lowest = min((channel for channels in group for channel in channels), default=0)
-            gather[cluster] = layer.gather_job(
-                base, sets, len(turns), lowest // layer.granule if layer.multiplier else 0, receivers
-            )
+            gather[cluster] = layer.gather_job(base, sets, len(turns), lowest, receivers)
             batches = placement.batches(cluster)
             first, own = part.batches(batches)
             biased = work.sums is not None and work.sums.bias is not None
-            for cap in range(config.caps):
-                tiles[cluster, cap] = self._cap_work(layer, placement, cluster, cap, turns, own, biased=biased)
-            for number in range(config.maps):
+            if isinstance(layer, DotLayer):
+                for cap in range(config.caps):
+                    tiles[cluster, cap] = self._cap_work(layer, placement, cluster, cap, turns, own, biased=biased)
+            for number in range(memory_tiles):
                 program, planes = work.program(placement, cluster, number, first, own)
                 tile = config.caps + number
                 tiles[cluster, tile] = self._tile_work(tile, program, planes)
@@ -526,7 +537,7 @@ class AcceleratorNetwork:
     def _input_words(self, bits: Bits) -> list[int]:
         """The input as F-bit words, set by set: bits of shape (height, width, channels, planes)."""
         shape, config = self._geometries[self._real(self.graph.input)], self.config
-        lanes = shape.channel_groups * config.lanes
+        lanes = shape.stored_groups * config.lanes
         padded = np.zeros((shape.sets * shape.rows, shape.width, lanes, shape.bits), np.uint8)
         padded[: shape.height, :, : shape.channels] = bits
         blocks = padded.reshape(shape.sets, shape.rows * shape.width, lanes, shape.bits).transpose(0, 3, 2, 1)

@@ -28,12 +28,15 @@ class Split:
     pixel_groups, channel_groups : clusters are numbered by pixel group, then channel group.
     granule : channels of each round, those of L inputs of a depthwise layer; 0 where rounds are free.
     items : channels that a CAP makes in a round, at most.
+    whole : each round fills all row blocks of the first MAP of a cluster, in the order of its channels; the granule
+        is G.
     """
 
     pixel_groups: int
     channel_groups: int
     granule: int
     items: int
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Placement:
 
     def width(self, turn: int) -> int:
         """Row blocks that a round takes in each MAP."""
-        return self.items[turn] * self.caps
+        return self.config.taps if self.split.whole else self.items[turn] * self.caps
 
     @cached_property
     def batches_of_sets(self) -> tuple[int, tuple[tuple[int, ...], ...]]:
@@ -158,8 +161,8 @@ class Placement:
 def make_placement(geometry: MapGeometry, split: Split, config: AcceleratorConfig) -> Placement:
     """The placement of a map by a split.
 
-    With a granule each round is one granule, shared by all MAPs; else each MAP has neighbouring channels of its own in
-    all rounds.
+    With a granule each round is one granule, shared by all MAPs or whole in the first one; else each MAP has
+    neighbouring channels of its own in all rounds.
     """
     caps, granule = config.caps // config.maps, max(1, split.granule)
     groups = -(-geometry.channels // granule)
@@ -169,7 +172,7 @@ def make_placement(geometry: MapGeometry, split: Split, config: AcceleratorConfi
     ]
     if split.granule:
         rounds = [
-            [_parts(range(first, min(first + granule, share.stop)), config.maps)
+            [_granule(range(first, min(first + granule, share.stop)), split, config)
              for first in range(share.start, share.stop, granule)]
             for share in shares
         ]  # fmt: skip
@@ -192,6 +195,11 @@ def make_placement(geometry: MapGeometry, split: Split, config: AcceleratorConfi
         sets.append(pixels[pixel] if pixel < split.pixel_groups else range(0))
         channels.append(tuple(rounds[channel]))
     return Placement(geometry, config, split, tuple(sets), tuple(channels), items)
+
+
+def _granule(channels: range, split: Split, config: AcceleratorConfig) -> tuple[tuple[int, ...], ...]:
+    """The channels of a round by MAP."""
+    return (tuple(channels), *[()] * (config.maps - 1)) if split.whole else _parts(channels, config.maps)
 
 
 def _parts(channels: range | tuple[int, ...], count: int) -> tuple[tuple[int, ...], ...]:

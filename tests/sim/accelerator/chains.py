@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from golden.graph import AveragePool, Conv, Elementwise, FeatureMap, Graph, Layer, Reorder
+from golden.graph import AveragePool, Conv, Elementwise, FeatureMap, Graph, Layer, MaxPool, Reorder
 from golden.rescale import reachable
 from tests.sim.mapping_graphs import (
     Random,
@@ -104,6 +104,19 @@ class Chain:
         window = given.shape[:2]
         layer = AveragePool(name, (self.latest,), f"{name}.out", window, window, (0, 0), (elements,), rescale)
         return self._add(layer, (1, 1, given.shape[2]), given.bits)
+
+    def maximum(
+        self, window: int, stride: int = 1, padding: int = 0, *, limits: tuple[int, int] | None = None, source: str = ""
+    ) -> str:
+        """A max pool of a square window, limited to ``limits``; without them to all numbers."""
+        given = self.maps[source or self.latest]
+        low, high = limits or (0, (1 << given.bits) - 1)
+        name = f"layer{len(self.layers)}"
+        size = [(length + 2 * padding - window) // stride + 1 for length in given.shape[:2]]
+        layer = MaxPool(
+            name, (given.name,), f"{name}.out", (window, window), (stride, stride), (padding, padding), low, high - low
+        )
+        return self._add(layer, (size[0], size[1], given.shape[2]), given.bits)
 
     def reshape(self, size: tuple[int, int, int] | None = None) -> str:
         """A reshape, which changes nothing unless there is a ``size``."""

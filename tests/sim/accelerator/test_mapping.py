@@ -80,7 +80,7 @@ def run_and_compare_maps(graph: Graph, config: AcceleratorConfig, values: Intege
 
 
 @pytest.mark.parametrize("config", [TINY, FOUR, PAIRS], ids=lambda config: config.name)
-@pytest.mark.parametrize("kind", ["conv2d", "depthwise", "fully_connected", "average_pool"])
+@pytest.mark.parametrize("kind", ["conv2d", "depthwise", "fully_connected", "average_pool", "max_pool"])
 def test_single_layers(config: AcceleratorConfig, kind: str) -> None:
     wanted = 6 if config is TINY else 2
     done = 0
@@ -131,7 +131,19 @@ def large_kernel(chain: Chain) -> None:
     chain.conv(4, kernel=4, padding=1, weight_bits=1)
 
 
-@pytest.mark.parametrize("build", [residual, rounded, separable, large_kernel])
+def pooled(chain: Chain) -> None:
+    """Max pools between convolutions, over the edge too; one reads what a convolution reads as well."""
+    chain.conv(5, kernel=3, padding=1)
+    chain.maximum(3, stride=2, padding=1)
+    chain.relu()
+    left = chain.conv(19)
+    chain.maximum(2, limits=(1, 2))
+    chain.conv(4, kernel=2, source=left)
+    chain.maximum(2, stride=2)
+    chain.conv(3)
+
+
+@pytest.mark.parametrize("build", [residual, rounded, separable, large_kernel, pooled])
 @pytest.mark.parametrize(
     ("config", "size", "bits"),
     [(TINY, (6, 7, 3), 2), (ONE, (9, 5, 3), 3), (TWO, (11, 13, 5), 3), (FOUR, (14, 15, 3), 4), (PAIRS, (9, 12, 2), 3)],
@@ -242,8 +254,18 @@ def test_what_is_not_supported_is_refused() -> None:
     chain = chain_of((20, 20, 4))
     chain.conv(4, stride=5)
     assert refused(chain.graph) == "layer 'layer0' must have a stride of at most 4 on an accelerator, not 5 x 5"
-    graph = random_graph(np.random.default_rng(0), "max_pool")
-    assert refused(graph) == "layer 'max_pool' of kind 'max_pool' is not supported on an accelerator"
+    graph = random_graph(np.random.default_rng(0), "pad")
+    assert refused(graph).startswith("layer 'pad' must leave numbers where they are on an accelerator")
+    chain = chain_of()
+    chain.maximum(2, stride=5)
+    assert refused(chain.graph) == "layer 'layer0' must have a stride of at most 4 on an accelerator, not 5 x 5"
+    chain = chain_of()
+    left = chain.conv(4)
+    chain.maximum(3, padding=1)
+    chain.add(left)
+    assert refused(chain.graph) == (
+        "layers 'layer0', 'layer1' must all be max pools or none of them on an accelerator, as their outputs are added"
+    )
     chain = chain_of()
     chain.conv(4, kernel=2)
     graph = chain.graph

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from golden import operators
 from golden.accelerator.timing import law
 from golden.engine import TileError
 from hw.accelerator.commands import End, HostCommand, Run, Wait, Write
@@ -17,6 +18,7 @@ from hw.accelerator.protocol import TileRegister, Unit
 from sim.accelerator.network import AcceleratorNetwork
 from sim.accelerator.rtl_engine import RtlAccelerator
 from sim.accelerator.rtl_protocol import AnswerMessage
+from tests.sim.accelerator.chains import Chain
 from tests.sim.mapping_graphs import random_graph, random_input
 
 TINY = ACCELERATORS["meshtiny"]
@@ -47,6 +49,20 @@ def test_layers_and_pauses(engine: RtlAccelerator) -> None:
         else:
             assert (outcome.cycles, outcome.goes) == (expected.end, expected.goes)
     engine.stall_probability = 0.0
+
+
+def test_max_pools(engine: RtlAccelerator) -> None:
+    """Windows go from the gather unit to a MAP, those of channels that are not there too."""
+    chain = Chain(np.random.default_rng(SEED), (6, 7, 3), 2)
+    chain.maximum(2)
+    chain.conv(5)
+    chain.maximum(3, stride=2, padding=1, limits=(1, 2))
+    values = random_input(np.random.default_rng(SEED), chain.graph)
+    network = AcceleratorNetwork(chain.graph, TINY)
+    commands = network.commands(values)
+    outcome, expected = engine.run(commands), law(commands, TINY)
+    assert np.array_equal(network.result(outcome.words), operators.run(chain.graph, values)[chain.graph.output])
+    assert (outcome.cycles, outcome.goes) == (expected.end, expected.goes)
 
 
 @pytest.mark.parametrize(
