@@ -198,8 +198,8 @@ ACCELERATORS: dict[str, AcceleratorConfig] = {
         AcceleratorConfig(
             name="meshtiny", width=2, height=1, caps=2, maps=1, flit_bits=32, gather_words=64, gather_queue=2,
             program_words=256, taps_words=64, buffer_flits=2,
-            cap=TILES["tiny"].replace(name="tiny-cap", taps=4, outputs=32, columns=64, plane_bits=64),
-            map=TILES["tiny"].replace(name="tiny-map", taps=4, outputs=32, columns=128, plane_bits=64),
+            cap=TILES["tiny"].replace(name="tiny-cap", array="4r2w", outputs=32, columns=64, plane_bits=64),
+            map=TILES["tiny"].replace(name="tiny-map", array="4r2w", outputs=32, columns=128, plane_bits=64),
         ),
     )
 }  # fmt: skip

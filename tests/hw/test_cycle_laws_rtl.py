@@ -418,9 +418,15 @@ WALKS = [
     *(Walk("icarus", COMPACT[array], WIDE, 37) for array in ("4r2w", "3r1w")),
 ]
 walks = pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.name)
+RARE = ("verilator-full-cells", "verilator-full-merged")
+"""Walks whose tiles other walks and random programs cover as well, on Icarus or with other passes."""
 
 
-@walks
+@pytest.mark.parametrize(
+    "walk",
+    [pytest.param(walk, marks=pytest.mark.slow) if walk.name in RARE else walk for walk in WALKS],
+    ids=lambda walk: walk.name,
+)
 def test_spread_of_the_grid(pool: EnginePool, walk: Walk) -> None:
     spread = walk.spread
     assert {op.opcode for op in spread} == (BODIES if walk.config.passes == "classical" else set(ADDING))

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from golden.engine import TileError
+from hw.accelerator.config import ACCELERATORS
 from hw.config import CONFIGS, ConfigError
 from hw.isa import OPERATIONS, Opcode, ProgramError
 from sim import cli, options, waves
@@ -261,7 +262,7 @@ def test_run_missing_picture(refuses: Refuses) -> None:
 
 
 def test_run_unknown_config(refuses: Refuses) -> None:
-    names = ", ".join(CONFIGS)
+    names = ", ".join((*CONFIGS, *ACCELERATORS))
     refuses(f"config must be one of {names} or a JSON file, not 'huge'", *RUN_CAT, "--config", "huge")
 
 

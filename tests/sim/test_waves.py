@@ -48,7 +48,9 @@ def table(text: str) -> dict[int, str]:
     return {int(value, 16): label for value, label in rows}
 
 
-@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize(
+    "simulator", [pytest.param(name, marks=pytest.mark.slow) if name == "verilator" else name for name in SIMULATORS]
+)
 def test_waves_of_an_instruction(simulator: str, tmp_path: Path) -> None:
     target = tmp_path / "a.vcd"
     assert cli.main(["wave", "op", "ADD", "--sim", simulator, "--output", str(target)]) == 0

@@ -185,6 +185,7 @@ def test_every_check_catches_something() -> None:
     assert {check for *_, check in SENDER_FAULTS} == set(SENDER_CHECKS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", SLOT_FAULTS, ids=lambda fault: fault[2])
 def test_fault_of_a_slot(fault: tuple[str, str, str], tmp_path: Path) -> None:
     pattern, replacement, check = fault

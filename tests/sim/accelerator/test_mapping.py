@@ -260,11 +260,12 @@ def test_what_is_not_supported_is_refused() -> None:
     chain.maximum(2, stride=5)
     assert refused(chain.graph) == "layer 'layer0' must have a stride of at most 4 on an accelerator, not 5 x 5"
     chain = chain_of()
-    left = chain.conv(4)
+    left = chain.conv(1, depthwise=True)
     chain.maximum(3, padding=1)
     chain.add(left)
     assert refused(chain.graph) == (
-        "layers 'layer0', 'layer1' must all be max pools or none of them on an accelerator, as their outputs are added"
+        "layers 'layer0', 'layer1' must be max pools and convolutions that are not depthwise, by CAPs of a MAP in a "
+        "number that divides taps, as their outputs are added; config mesh2x2 has 2 CAPs for 16 taps"
     )
     chain = chain_of()
     chain.conv(4, kernel=2)

@@ -183,3 +183,16 @@ def test_max_pools_can_be_added() -> None:
     chain.add(left)
     chain.conv(2)
     run_and_compare_maps(chain.graph, PAIRS, random_input(np.random.default_rng(0), chain.graph))
+
+
+@pytest.mark.parametrize("config", [TINY, TWO, FOUR, PAIRS], ids=lambda config: config.name)
+@pytest.mark.parametrize("channels", [3, 18])
+def test_max_pools_and_convolutions_can_be_added(config: AcceleratorConfig, channels: int) -> None:
+    chain = Chain(np.random.default_rng(0), (7, 9, 3), 2)
+    chain.conv(channels)
+    left = chain.maximum(3, stride=2, padding=1)
+    chain.conv(channels, kernel=3, padding=1)
+    chain.add(left)
+    chain.conv(2)
+    run_and_compare_maps(chain.graph, config, random_input(np.random.default_rng(0), chain.graph))
+    run_and_compare(chain.graph, config, 0)
