@@ -28,18 +28,17 @@ def choose_placement(
     Raises
     ------
     MappingError
-        If a round of a layer needs more program memory than there is, or its channels more row blocks, or max pools are
-        among other layers.
+        If a round of a layer needs more program memory than there is, or its channels more row blocks, or if layers
+        among max pools cannot lie as these do.
     """
     dots = [layer for layer in layers if isinstance(layer, DotLayer)]
-    if dots and len(dots) < len(layers):
-        raise MappingError(
-            f"layers {', '.join(repr(layer.name) for layer in layers)} must all be max pools or none of them on an "
-            "accelerator, as their outputs are added"
-        )
-    granule = _granule(dots, config) if dots else config.taps
-    items = min((_items(layer, granule, config) for layer in dots), default=0)
-    splits = _splits(geometry, granule, items, config, whole=not dots)
+    whole = len(dots) < len(layers)
+    if whole:
+        granule, items = config.taps, _whole_items(layers, dots, config)
+    else:
+        granule = _granule(dots, config)
+        items = min(_items(layer, granule, config) for layer in dots)
+    splits = _splits(geometry, granule, items, config, whole=whole)
     placements = [make_placement(geometry, split, config) for split in splits]
     return min(
         placements,
@@ -93,6 +92,20 @@ def _granule(layers: Sequence[DotLayer], config: AcceleratorConfig) -> int:
             f"{config.lanes} lanes, config {config.map.name} has {config.taps}"
         )
     return granule
+
+
+def _whole_items(layers: Sequence[DotLayer | PoolLayer], dots: Sequence[DotLayer], config: AcceleratorConfig) -> int:
+    """Channels of a round in each CAP of the first MAP where outputs lie as those of max pools."""
+    caps = config.caps // config.maps
+    if any(layer.granule for layer in dots) or (dots and config.taps % caps):
+        raise MappingError(
+            f"layers {', '.join(repr(layer.name) for layer in layers)} must be max pools and convolutions that are not "
+            f"depthwise, by CAPs of a MAP in a number that divides taps, as their outputs are added; config "
+            f"{config.name} has {caps} CAPs for {config.taps} taps"
+        )
+    for layer in dots:
+        _items(layer, config.taps * config.maps, config)
+    return config.taps // caps
 
 
 def _items(layer: DotLayer, granule: int, config: AcceleratorConfig) -> int:

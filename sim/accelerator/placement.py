@@ -183,9 +183,13 @@ def make_placement(geometry: MapGeometry, split: Split, config: AcceleratorConfi
             [tuple(column) for column in zip(*(_parts(part, count) for part in parts), strict=True)] for parts in own
         ]
     most = max(map(len, rounds))
-    items = tuple(
-        max(-(-len(channels) // caps) for share in rounds if turn < len(share) for channels in share[turn])
-        for turn in range(most)
+    items = (
+        (split.items,) * most
+        if split.whole
+        else tuple(
+            max(-(-len(channels) // caps) for share in rounds if turn < len(share) for channels in share[turn])
+            for turn in range(most)
+        )
     )
     sets: list[range] = []
     channels: list[tuple[tuple[tuple[int, ...], ...], ...]] = []

@@ -268,6 +268,11 @@ def test_what_is_not_supported_is_refused() -> None:
         "number that divides taps, as their outputs are added; config mesh2x2 has 2 CAPs for 16 taps"
     )
     chain = chain_of()
+    left = chain.conv(4)
+    chain.maximum(3, padding=1)
+    chain.add(left)
+    assert refused(chain.graph, FOUR.replace(caps=3)).endswith("config mesh2x2 has 3 CAPs for 16 taps")
+    chain = chain_of()
     chain.conv(4, kernel=2)
     graph = chain.graph
     layer = graph.layers[0]

@@ -185,8 +185,11 @@ def test_max_pools_can_be_added() -> None:
     run_and_compare_maps(chain.graph, PAIRS, random_input(np.random.default_rng(0), chain.graph))
 
 
-@pytest.mark.parametrize("config", [TINY, TWO, FOUR, PAIRS], ids=lambda config: config.name)
-@pytest.mark.parametrize("channels", [3, 18])
+@pytest.mark.parametrize(
+    ("config", "channels"),
+    [(TINY, 3), (TINY, 6), (TWO, 3), (TWO, 18), (FOUR, 3), (FOUR, 18), (PAIRS, 3), (PAIRS, 18)],
+    ids=lambda value: getattr(value, "name", None),
+)
 def test_max_pools_and_convolutions_can_be_added(config: AcceleratorConfig, channels: int) -> None:
     chain = Chain(np.random.default_rng(0), (7, 9, 3), 2)
     chain.conv(channels)
@@ -194,5 +197,7 @@ def test_max_pools_and_convolutions_can_be_added(config: AcceleratorConfig, chan
     chain.conv(channels, kernel=3, padding=1)
     chain.add(left)
     chain.conv(2)
-    run_and_compare_maps(chain.graph, config, random_input(np.random.default_rng(0), chain.graph))
+    network = run_and_compare_maps(chain.graph, config, random_input(np.random.default_rng(0), chain.graph))
     run_and_compare(chain.graph, config, 0)
+    places = [network.stored[name].placement.places for name in (left, "layer2.out", "layer3.out")]
+    assert places[0] == places[1] == places[2]
