@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ class Area:
 
 
 def find_yosys() -> str:
-    """The Yosys that would be used: a native one, else the wheel's.
+    """The Yosys that would be used: a native one, else the wheel's, which may be beside Python only.
 
     Raises
     ------
@@ -49,7 +50,7 @@ def find_yosys() -> str:
         If there is none.
     """
     for name in _YOSYS:
-        found = shutil.which(name)
+        found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
         if found:
             return found
     raise ToolError("Yosys must be installed for an area: pip install 'bfimna[synthesis]' brings it, or a native yosys")

@@ -130,12 +130,12 @@ def same_maps_own_laws(config: TileConfig, simulator: str, seeds: tuple[int, ...
             assert_laws(result.layers, laws_of_another_process(graph, config))
 
 
-@pytest.mark.parametrize("array", ["cells", "3r1w"])
+@pytest.mark.parametrize("array", [pytest.param("cells", marks=pytest.mark.slow), "3r1w"])
 def test_other_arrays_on_icarus(array: str) -> None:
     same_maps_own_laws(BY_ARRAY[array], "icarus", TINY)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("array", ["cells", "3r1w"])
+@pytest.mark.parametrize("array", [pytest.param("cells", marks=pytest.mark.slow), "3r1w"])
 def test_other_arrays_on_verilator(array: str) -> None:
     same_maps_own_laws(BY_ARRAY[array], "verilator", CHOSEN)

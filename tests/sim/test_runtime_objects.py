@@ -39,6 +39,7 @@ def test_kept_once_and_brought_back(cache: Path, tmp_path: Path) -> None:
     assert [path.name for path in (cache / "runtime").iterdir()] == [objects.folder.name]
 
 
+@pytest.mark.slow
 def test_a_second_design_does_not_compile_it(cache: Path) -> None:
     def compiled(start: int) -> set[str]:
         built = build(COUNTER.format(start=start), "counter", "verilator")

