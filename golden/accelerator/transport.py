@@ -80,15 +80,18 @@ def contention_free(transfers: Iterable[Transfer], config: AcceleratorConfig) ->
     return True
 
 
-def schedule(transfers: Sequence[Transfer], config: AcceleratorConfig) -> list[list[Transfer]]:
-    """Pack transfers into few rounds that are contention free, each transfer once.
+def schedule(
+    transfers: Sequence[Transfer], config: AcceleratorConfig, weights: Sequence[int] | None = None
+) -> list[list[int]]:
+    """Pack transfers into few rounds that are contention free: the numbers of the transfers of each round.
 
-    Larger trees come first and go to the first round with room for them; equal ones keep their order. The number of
-    rounds is not always the smallest one.
+    Heavier transfers come first and go to the first round with room for them; equal ones keep their order. What is not
+    weighed counts the links of its tree. The number of rounds is not always the smallest one.
     """
     trees = [links(source, destinations, config) for source, destinations in transfers]
-    rounds: list[tuple[list[Transfer], set[int], set[Link]]] = []
-    for index in sorted(range(len(transfers)), key=lambda index: -len(trees[index])):
+    weights = [len(tree) for tree in trees] if weights is None else weights
+    rounds: list[tuple[list[int], set[int], set[Link]]] = []
+    for index in sorted(range(len(transfers)), key=lambda index: -weights[index]):
         source = transfers[index][0]
         free = (
             place
@@ -99,7 +102,7 @@ def schedule(transfers: Sequence[Transfer], config: AcceleratorConfig) -> list[l
         if place == len(rounds):
             rounds.append(([], set(), set()))
         packed, sources, used = rounds[place]
-        packed.append(transfers[index])
+        packed.append(index)
         sources.add(source)
         used |= trees[index]
     return [packed for packed, _, _ in rounds]

@@ -18,11 +18,11 @@ from functools import lru_cache
 from hw.accelerator.config import AcceleratorConfig
 from hw.isa import Instruction, LoadKind, Opcode, StoreKind
 from sim.mapping.builder import Builder, Sink, Source
+from sim.mapping.dot import MAXIMUM_LOAD, dot_chunks
 from sim.mapping.errors import MappingError
 
 __all__ = ["Batches", "Dots", "Use", "WeightLoad", "WindowLoad", "cap_program", "check_dots"]
 
-MAXIMUM_LOAD = 64
 _MOST_PARTS = 12
 _CHUNKS = (8, 4, 2, 1)
 
@@ -242,7 +242,7 @@ class _Schedule:
     def emit(self, limit: int | None = None) -> None:
         """Write everything, DOT by DOT; stop when it takes more time than ``limit``."""
         builder, dots, clock = self.builder, self.dots, self.clock
-        chunks = _chunks(len(self.uses), self.chunk)
+        chunks = dot_chunks(len(self.uses), self.chunk)
         weights = [self._load_weights(0, chunks[0])]
         number = 0
         for index, use in enumerate(self.uses):
@@ -364,14 +364,3 @@ def _order(tiles: int, batches: Batches, group: int) -> tuple[list[_Use], int]:
             turn += 1
         uses[-1].stores = block
     return uses, loads
-
-
-def _chunks(count: int, longest: int) -> list[range]:
-    """Runs of DOTs whose weights come together; short ones first, so that the first need not wait long."""
-    runs: list[range] = []
-    start, size = 0, 1
-    while start < count:
-        runs.append(range(start, min(start + size, count)))
-        start += size
-        size = min(2 * size, longest)
-    return runs

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from golden.accelerator.transport import Link, links
+from golden.accelerator.transport import schedule
 from hw.accelerator.config import AcceleratorConfig
 from hw.accelerator.protocol import REGISTER_BITS
 from sim.accelerator.layout import MapGeometry
@@ -68,19 +68,12 @@ def to_host(placement: Placement) -> list[Transfer]:
 
 def rounds(wanted: Sequence[Transfer], config: AcceleratorConfig) -> list[list[Transfer]]:
     """Pack transfers into few rounds in which no two share a sender or a link; long ones together."""
-    result: list[tuple[list[Transfer], set[int], set[Link]]] = []
-    for transfer in sorted(wanted, key=lambda transfer: -len(transfer.sets) * len(transfer.channels)):
-        tree = links(transfer.cluster, transfer.destinations, config)
-        place = next(
-            (one for one in result if transfer.cluster not in one[1] and one[2].isdisjoint(tree)),
-            ([], set[int](), set[Link]()),
-        )
-        if not place[0]:
-            result.append(place)
-        place[0].append(transfer)
-        place[1].add(transfer.cluster)
-        place[2].update(tree)
-    return [sorted(packed, key=lambda transfer: transfer.cluster) for packed, _, _ in result]
+    packed = schedule(
+        [(transfer.cluster, transfer.destinations) for transfer in wanted],
+        config,
+        [len(transfer.sets) * len(transfer.channels) for transfer in wanted],
+    )
+    return [sorted((wanted[number] for number in one), key=lambda transfer: transfer.cluster) for one in packed]
 
 
 def sender_registers(transfer: Transfer, geometry: MapGeometry, first: int) -> tuple[int, ...]:

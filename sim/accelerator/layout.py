@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from golden.accelerator.windows import rows_log2
 from golden.graph import FeatureMap
 from hw.accelerator.config import AcceleratorConfig
 from sim.mapping.errors import MappingError
@@ -80,7 +81,6 @@ def geometry(source: FeatureMap, config: AcceleratorConfig, *, whole_tiles: bool
             f"map {source.name!r} needs outputs of at least its width, {width}, config {config.name} has "
             f"{config.outputs}"
         )
-    rows_log2 = (config.outputs // width).bit_length() - 1
     return MapGeometry(
-        height, width, channels, source.bits, rows_log2, config.lanes, config.beats if whole_tiles else 1
+        height, width, channels, source.bits, rows_log2(width, config), config.lanes, config.beats if whole_tiles else 1
     )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from golden.accelerator.stream import bits_of_words, words_of_bits
 from golden.accelerator.windows import GatherJob
 from golden.engine import Bits
 from golden.graph import AveragePool, Conv, Elementwise, Graph, Integers, Layer, MaxPool, Reorder
@@ -172,7 +173,7 @@ class AcceleratorNetwork:
             raise ValueError(f"a result must have {self.words['result']} words, not {len(words)}")
         shape = self._geometries[self._real(self.graph.output)]
         bits = np.zeros((shape.sets * shape.rows, shape.width, shape.channels, shape.bits), np.uint8)
-        planes = _bits(words, self.config.flit_bits).reshape(-1, self.config.outputs)
+        planes = bits_of_words(words, self.config.flit_bits).reshape(-1, self.config.outputs)
         planes = planes[:, : shape.rows * shape.width].reshape(-1, shape.bits, shape.rows, shape.width)
         for (number, channel), block in zip(self._results, planes, strict=True):
             bits[number * shape.rows : (number + 1) * shape.rows, :, channel] = block.transpose(1, 2, 0)
@@ -516,7 +517,7 @@ class AcceleratorNetwork:
         each = self.config.planes_per_flit
         missing = -len(planes) % each
         padded = np.pad(planes, [(0, missing), (0, 0)]).reshape(-1, self.config.flit_bits)
-        return TileWork(program, tuple(_numbers(padded)), len(planes))
+        return TileWork(program, tuple(words_of_bits(padded)), len(planes))
 
     # Result and input.
 
@@ -543,7 +544,7 @@ class AcceleratorNetwork:
         blocks = padded.reshape(shape.sets, shape.rows * shape.width, lanes, shape.bits).transpose(0, 3, 2, 1)
         words = np.zeros((shape.sets, shape.bits, lanes, config.outputs), np.uint8)
         words[..., : blocks.shape[-1]] = blocks
-        return _numbers(words.reshape(-1, config.flit_bits))
+        return words_of_bits(words.reshape(-1, config.flit_bits))
 
     def _count(self, words: Counter[str]) -> dict[str, int]:
         shape = self._geometries[self._real(self.graph.output)]
@@ -591,15 +592,3 @@ def _aliases(graph: Graph) -> dict[str, str]:
                 )
             aliases[layer.output] = layer.inputs[0]
     return aliases
-
-
-def _bits(words: Sequence[int], width: int) -> Bits:
-    """Words as 0/1, lowest bit first: (words, width)."""
-    data = b"".join(word.to_bytes(width // 8, "little") for word in words)
-    return np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little").reshape(len(words), width)
-
-
-def _numbers(bits: Bits) -> list[int]:
-    """The opposite."""
-    packed = np.packbits(bits, axis=1, bitorder="little")
-    return [int.from_bytes(row.tobytes(), "little") for row in packed]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from golden.accelerator.windows import GatherJob
@@ -31,7 +32,7 @@ class WindowLoop:
 
 
 @dataclass(frozen=True)
-class WindowLayer:
+class WindowLayer(ABC):
     """A layer of windows.
 
     Parameters
@@ -61,9 +62,9 @@ class WindowLayer:
             return range(0)
         return range(top // self.source.rows, bottom // self.source.rows + 1)
 
+    @abstractmethod
     def loop(self, channel: int) -> WindowLoop:
         """What comes in rounds of which the first one makes output channels from ``channel`` on."""
-        raise NotImplementedError
 
     def gather_job(self, base: int, sets: range, rounds: int, channel: int, receivers: int) -> GatherJob:
         """What the gather unit does for output sets; ``channel`` is the lowest output channel of the first round."""

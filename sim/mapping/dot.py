@@ -18,7 +18,7 @@ from hw.config import TileConfig
 from hw.isa import LoadKind, Opcode
 from sim.mapping.builder import Builder, Source, piece_steps, row_pieces
 
-__all__ = ["BiasLoad", "BroadcastLoad", "DotShape", "ResidentLoad", "Segment", "batches", "emit_batch"]
+__all__ = ["BiasLoad", "BroadcastLoad", "DotShape", "ResidentLoad", "Segment", "batches", "dot_chunks", "emit_batch"]
 
 MAXIMUM_LOAD = 64  # planes of one LOAD
 _PIECE_STEPS = 32  # a longer LOAD would hold up the broadcast operands that come after it
@@ -217,7 +217,7 @@ class _Batch:
     def emit(self) -> None:
         """Write everything, DOT by DOT."""
         builder, shape = self.builder, self.shape
-        chunks = _chunks(len(self.uses), self.chunk)
+        chunks = dot_chunks(len(self.uses), self.chunk)
         tickets = [self._load_chunk(0, chunks[0])]
         number = 0
         for index, use in enumerate(self.uses):
@@ -298,7 +298,7 @@ def _divide_columns(shape: DotShape, config: TileConfig, loads: int) -> tuple[in
     return slots, max(1, min(longest, chunk))
 
 
-def _chunks(count: int, longest: int) -> list[range]:
+def dot_chunks(count: int, longest: int) -> list[range]:
     """Runs of DOTs whose broadcast operands come together; short ones first, so that the first need not wait long."""
     runs: list[range] = []
     start, size = 0, 1

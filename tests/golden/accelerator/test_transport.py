@@ -87,15 +87,22 @@ def test_schedules() -> None:
         transfers = [
             (int(rng.integers(LARGE.clusters + 1)), 1 << int(rng.integers(LARGE.clusters + 1))) for _ in range(24)
         ]
-        rounds = schedule(transfers, LARGE)
+        numbers = schedule(transfers, LARGE)
+        rounds = [[transfers[number] for number in packed] for packed in numbers]
         assert all(rounds)
         assert all(contention_free(packed, LARGE) for packed in rounds)
         assert Counter(itertools.chain.from_iterable(rounds)) == Counter(transfers)
-        assert rounds == schedule(list(transfers), LARGE)
+        assert numbers == schedule(list(transfers), LARGE)
         # As many rounds as the busiest link, or source, needs, and not many more.
         used = Counter(link for source, mask in transfers for link in links(source, mask, LARGE))
         least = max(*used.values(), *Counter(source for source, _ in transfers).values())
         assert least <= len(rounds) <= least + 2
+
+
+def test_heavy_transfers_share_rounds() -> None:
+    """Two heavy ones and two light ones of the same two sources: rounds of one weight each."""
+    transfers = [(0, 1 << 1), (0, 1 << 1), (4, 1 << 5), (4, 1 << 5)]
+    assert schedule(transfers, LARGE, [1, 9, 9, 1]) == [[1, 2], [0, 3]]
 
 
 def test_what_need_not_wait_is_one_round() -> None:
