@@ -42,7 +42,7 @@ _PARTS = {
 }
 """Whose the cycles of a phase are, in a report."""
 
-STATES = {
+_STATES = {
     TileState.BUSY: "busy",
     TileState.PLANES: "planes",
     TileState.ROOM: "room",
@@ -111,11 +111,7 @@ def run_inputs(
         built = time.perf_counter() - started
         for number, values in enumerate(inputs):
             progress(f"input {number}")
-            run = machine(values)
-            if run.output is not None:
-                equal = np.array_equal(run.output, operators.run(graph, values)[graph.output])
-                run = replace(run, exact=run.exact | {_last_layer(network): equal})
-            runs.append(run)
+            runs.append(machine(values))
     result = AcceleratorResult(
         outputs=[run.output for run in runs if run.output is not None],
         layers=_layers(graph, network, expected_time, runs),
@@ -146,7 +142,14 @@ def _machine(
 
     def simulate(values: Integers) -> _Run:
         outcome = rtl.run(network.commands(values))
-        return _Run(network.result(outcome.words), outcome.goes, outcome.cycles, _counted_states(outcome, config))
+        output, expected = network.result(outcome.words), operators.run(network.graph, values)
+        return _Run(
+            output=output,
+            starts=outcome.goes,
+            cycles=outcome.cycles,
+            states=_counted_states(outcome, config),
+            exact={_last_layer(network): np.array_equal(output, expected[network.graph.output])},
+        )
 
     return simulate
 
@@ -168,7 +171,9 @@ def _run_golden(machine: GoldenAccelerator, network: AcceleratorNetwork, values:
         cells = [[tile.cells for tile in tiles[config.caps :]] for tiles in machine.tiles]
         for name in (name for name, last in ends.items() if last == number):
             exact[name] = np.array_equal(network.read_map(outputs[name], cells), expected[outputs[name]])
-    return replace(by_law, output=network.result(words), exact=exact)
+    output = network.result(words)
+    exact[_last_layer(network)] = np.array_equal(output, expected[graph.output])
+    return replace(by_law, output=output, exact=exact)
 
 
 def _by_phase(commands: Sequence[HostCommand]) -> Iterator[list[HostCommand]]:
@@ -200,7 +205,7 @@ def _law_states(expected: RunLaw, config: AcceleratorConfig) -> dict[str, dict[s
     return {
         kind: {
             name: sum(expected.states(cluster, tile)[state] for cluster, tile in places)
-            for state, name in STATES.items()
+            for state, name in _STATES.items()
         }
         for kind, places in _kinds(config).items()
     }
@@ -212,7 +217,7 @@ def _counted_states(outcome: RunOutcome, config: AcceleratorConfig) -> dict[str,
     for kind, places in _kinds(config).items():
         spent = {
             name: sum(outcome.clusters[cluster][f"{tile_name(tile, config)}.{name}"] for cluster, tile in places)
-            for state, name in STATES.items()
+            for state, name in _STATES.items()
             if state != TileState.IDLE
         }
         result[kind] = spent | {"idle": outcome.cycles * len(places) - sum(spent.values())}
@@ -281,7 +286,8 @@ def _accelerator(network: AcceleratorNetwork, expected: RunLaw, runs: Sequence[_
         for number, (kind, layers) in enumerate(_kinds_of_spans(network))
     ]
     states = {
-        kind: {name: sum(run.states[kind][name] for run in runs) for name in STATES.values()} for kind in ("cap", "map")
+        kind: {name: sum(run.states[kind][name] for run in runs) for name in _STATES.values()}
+        for kind in ("cap", "map")
     }
     law_states = _law_states(expected, network.config)
     wanted = {kind: {name: value * len(runs) for name, value in parts.items()} for kind, parts in law_states.items()}

@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import lru_cache
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 from amaranth.hdl import Module
@@ -23,6 +21,7 @@ from hw.accelerator.hierarchy import instantiate
 from hw.tile import Tile
 from hw.verilog import module_verilog
 from sim.runner import TestsFailed, build, run
+from tests.broken_source import broken
 from tests.golden.accelerator.streams import TINY
 from tests.hw.accelerator import test_cluster, test_collector, test_sender, test_tile_slot
 
@@ -113,21 +112,6 @@ CLUSTER_FAULTS = [
     ("*works, gather.working, sender.sent", "*works, sender.sent", "convolution"),
     ("bank.snapshot.eq(self.snapshot)", "bank.snapshot.eq(0)", "convolution"),
 ]
-
-
-def broken(whole: ModuleType, pattern: str, replacement: str, folder: Path) -> Any:
-    """A module of the design, made from a source with a fault."""
-    assert whole.__file__ is not None
-    text = Path(whole.__file__).read_text(encoding="utf-8")
-    assert text.count(pattern) == 1, f"{pattern!r} must be in the source once, not {text.count(pattern)} times"
-    file = folder / "broken_part.py"
-    file.write_text(text.replace(pattern, replacement), encoding="utf-8")
-    spec = spec_from_file_location(file.stem, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class TileShell(Tile):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 
 import hw.accelerator.command_sequencer as whole
 from hw.accelerator.commands import command_word
 from hw.accelerator.protocol import AcceleratorError, Command, Unit
+from tests.broken_source import broken
 from tests.hw.accelerator import test_command_sequencer as tests
 
 WRITE = Command.WRITE
@@ -100,34 +98,23 @@ FAULTS = [
 ]  # fmt: skip
 
 
-def broken(pattern: str, replacement: str, folder: Path) -> ModuleType:
-    """The module of the command sequencer, made from a source with a fault."""
-    assert whole.__file__ is not None
-    text = Path(whole.__file__).read_text(encoding="utf-8")
-    assert text.count(pattern) == 1, f"{pattern!r} must be in the source once, not {text.count(pattern)} times"
-    file = folder / "broken_sequencer.py"
-    file.write_text(text.replace(pattern, replacement), encoding="utf-8")
-    spec = spec_from_file_location(file.stem, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("fault", FAULTS, ids=[f"{index}-{fault[2]}" for index, fault in enumerate(FAULTS)])
 def test_fault_is_caught(fault: tuple[str, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pattern, replacement, check = fault
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setattr(tests, "CommandSequencer", broken(pattern, replacement, tmp_path).CommandSequencer)
+    monkeypatch.setattr(tests, "CommandSequencer", broken(whole, pattern, replacement, tmp_path).CommandSequencer)
     with pytest.raises(AssertionError):
         CHECKS[check]()
 
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_unbroken_source_passes(check: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    again: Any = broken("is_write.eq(command.opcode == Command.WRITE)", "is_write.eq(Command.WRITE == command.opcode)",
-                        tmp_path)  # fmt: skip
+    again = broken(
+        whole,
+        "is_write.eq(command.opcode == Command.WRITE)",
+        "is_write.eq(Command.WRITE == command.opcode)",
+        tmp_path,
+    )
     monkeypatch.setattr(tests, "CommandSequencer", again.CommandSequencer)
     CHECKS[check]()
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from golden import operators
-from golden.accelerator.timing import RunLaw, law
+from golden.accelerator.timing import law
 from golden.graph import Conv, Graph, Integers
 from hw.accelerator.commands import Write
-from hw.accelerator.config import ACCELERATORS, AcceleratorConfig
-from hw.accelerator.counters import tile_name
-from hw.accelerator.protocol import TileState, Unit
-from hw.accelerator.router import PORTS
+from hw.accelerator.config import ACCELERATORS
+from hw.accelerator.protocol import Unit
 from sim.accelerator.network import AcceleratorNetwork
-from sim.accelerator.rtl_engine import RtlAccelerator, RunOutcome
+from sim.accelerator.rtl_engine import RtlAccelerator
 from sim.models import MODELS, data_file, load_model
 from sim.pictures import load_inputs
+from tests.sim.accelerator.counted import assert_law
 from tests.tflite_models import reference_tensors
 
 MODEL = data_file(MODELS["resnet8"])
@@ -41,26 +41,6 @@ def picture(graph: Graph, name: str) -> Integers:
     """Stored numbers of a packaged picture."""
     source = graph.maps[graph.input]
     return load_inputs([data_file(f"cifar10/{name}.png")], source)[0].values.astype(np.int64) - source.minimum
-
-
-def assert_law(outcome: RunOutcome, expected: RunLaw, config: AcceleratorConfig) -> None:
-    """Every cycle of every phase, what each tile did with it, and every flit on every link."""
-    assert outcome.goes == expected.goes
-    assert outcome.cycles == expected.end
-    assert expected.contended == []
-    for cluster in range(config.clusters):
-        for tile in range(config.tiles):
-            wanted = expected.states(cluster, tile)
-            counted = {
-                state: outcome.clusters[cluster][f"{tile_name(tile, config)}.{state.name.lower()}"]
-                for state in TileState
-                if state is not TileState.IDLE
-            }
-            assert counted == {state: wanted[state] for state in counted}, (cluster, tile)
-            assert sum(counted.values()) + wanted[TileState.IDLE] == outcome.cycles
-        for index, port in enumerate(PORTS):
-            flits, stalls = outcome.links[cluster][index]
-            assert (flits, stalls) == (expected.link_flits[cluster, port], 0), (cluster, port)
 
 
 def test_logits_cycles_and_traffic(graph: Graph, engine: RtlAccelerator) -> None:
@@ -98,6 +78,47 @@ def test_host_writes_input_weights_and_programs_alone(graph: Graph) -> None:
     assert weights <= network.words["weights"] * MESH.flit_bits <= 1.05 * weights
     kinds = {"input", "weights", "constants", "programs", "registers", "commands", "result"}
     assert set(network.words) == kinds
+
+
+def test_host_only_moves_bits(graph: Graph) -> None:
+    """Commands for two inputs differ in the words of the input alone, which hold its bits, each of them once."""
+    network = AcceleratorNetwork(graph, MESH)
+    rng = np.random.default_rng(SEED)
+    print(f"seed {SEED}")
+    blank, one = np.zeros(graph.maps[graph.input].shape, np.int64), rng.integers(0, 256, graph.maps[graph.input].shape)
+    ones = 0
+    for empty, full in zip(network.commands(blank), network.commands(one), strict=True):
+        if isinstance(full, Write) and full.unit == Unit.GATHER_MEMORY:
+            assert isinstance(empty, Write)
+            assert not any(empty.payload)
+            ones += sum(word.bit_count() for word in full.payload)
+        else:
+            assert empty == full
+    assert ones == sum(int(number).bit_count() for number in one.reshape(-1))
+    # A result is made of the bits of the words, wherever they are.
+    words = [int(word) for word in rng.integers(0, 1 << 63, network.words["result"])]
+    stored = network.result(words)
+    alone = [network.result([word if place == kept else 0 for place, word in enumerate(words)]) for kept in range(3)]
+    assert np.all(np.bitwise_and(alone[0], alone[1]) == 0)
+    assert all(np.array_equal(np.bitwise_and(part, stored), part) for part in alone)
+
+
+def test_law_does_not_depend_on_weights(graph: Graph) -> None:
+    """Shapes and constants of requantisation stay; weights and biases are gone."""
+    layers = tuple(
+        replace(
+            layer,
+            weights=np.zeros_like(layer.weights),
+            rescale=replace(layer.rescale, bias=np.zeros_like(layer.rescale.bias)),
+        )
+        if isinstance(layer, Conv)
+        else layer
+        for layer in graph.layers
+    )
+    blank = np.zeros(graph.maps[graph.input].shape, np.int64)
+    laws = [law(AcceleratorNetwork(one, MESH).commands(blank), MESH) for one in (graph, replace(graph, layers=layers))]
+    assert laws[0].goes == laws[1].goes
+    assert laws[0].end == laws[1].end
 
 
 def test_random_pauses_of_the_host_change_no_result(graph: Graph, engine: RtlAccelerator) -> None:

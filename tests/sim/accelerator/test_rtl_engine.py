@@ -10,19 +10,24 @@ import numpy as np
 import pytest
 
 from golden import operators
-from golden.accelerator.timing import law
+from golden.accelerator.stream import Fault
+from golden.accelerator.timing import RunLaw, law
 from golden.engine import TileError
-from hw.accelerator.commands import End, HostCommand, Run, Wait, Write
+from hw.accelerator.commands import End, HostCommand, Run, Wait, Write, stream_words
 from hw.accelerator.config import ACCELERATORS
-from hw.accelerator.protocol import TileRegister, Unit
+from hw.accelerator.protocol import AcceleratorError, TileRegister, Unit
+from hw.accelerator.register_map import register
 from sim.accelerator.network import AcceleratorNetwork
 from sim.accelerator.rtl_engine import RtlAccelerator
 from sim.accelerator.rtl_protocol import AnswerMessage
+from tests.golden.accelerator.slow_cluster import random_stream
 from tests.sim.accelerator.chains import Chain
+from tests.sim.accelerator.counted import assert_law
 from tests.sim.mapping_graphs import random_graph, random_input
 
 TINY = ACCELERATORS["meshtiny"]
 SEED = 3
+STREAMS = 60
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +68,42 @@ def test_max_pools(engine: RtlAccelerator) -> None:
     outcome, expected = engine.run(commands), law(commands, TINY)
     assert np.array_equal(network.result(outcome.words), operators.run(chain.graph, values)[chain.graph.output])
     assert (outcome.cycles, outcome.goes) == (expected.end, expected.goes)
+
+
+def law_or_fault(commands: list[HostCommand]) -> RunLaw | Fault:
+    """The law of a stream, or what stops it."""
+    try:
+        return law(commands, TINY)
+    except Fault as fault:
+        return fault
+
+
+def test_random_streams_obey_the_law(engine: RtlAccelerator) -> None:
+    """Random work of all units, written and started at random.
+
+    Streams that end: cycles, states and links, where no flits contend. Streams in which a unit waits for ever: the
+    error and its place.
+    """
+    place = register("ERROR")
+    ended = hung = 0
+    for seed in range(STREAMS):
+        print(f"seed {seed}")
+        commands = random_stream(seed)
+        expected = law_or_fault(commands)
+        if isinstance(expected, Fault):
+            answer = engine.ask(list(stream_words(commands, TINY)))
+            found = [place.field(name).of(answer.error) for name in ("code", "cluster", "unit")]
+            assert [*found, answer.detail] == [expected.code, expected.cluster, expected.unit, expected.detail]
+            hung += expected.code is AcceleratorError.WATCHDOG
+            continue
+        outcome = engine.run(commands)
+        assert (outcome.cycles, outcome.goes) == (expected.end, expected.goes)
+        assert len(outcome.words) == expected.words_out
+        if not expected.contended:
+            assert_law(outcome, expected, TINY)
+            ended += 1
+    assert ended >= STREAMS // 12
+    assert hung >= STREAMS // 4
 
 
 @pytest.mark.parametrize(
