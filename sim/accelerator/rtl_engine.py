@@ -114,10 +114,8 @@ class RtlAccelerator:
         """
         words = list(stream_words(commands, self.config))
         answer = self.ask(words)
-        if answer.config_hash != self.config.hash:
-            raise TileError(
-                f"the hardware must have config hash {self.config.hash_text}, not {answer.config_hash:016x}"
-            )
+        if answer.refused:
+            raise TileError(answer.refused)
         if answer.error:
             raise TileError(f"the accelerator stopped: {describe_error(answer.error, answer.detail, self.config)}")
         if answer.timed_out:
@@ -142,7 +140,7 @@ class RtlAccelerator:
         self.runs += 1
         message = StreamMessage(
             words=words,
-            clusters=self.config.clusters,
+            config=self.config,
             counters=len(self.counters),
             seed=self.seed + self.runs,
             stall_probability=self.stall_probability,

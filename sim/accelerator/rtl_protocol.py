@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from hw.accelerator.config import AcceleratorConfig
 
 __all__ = ["TIMEOUT_CYCLES", "AnswerMessage", "StreamMessage"]
 
@@ -17,14 +19,15 @@ class StreamMessage:
     Parameters
     ----------
     words : of the stream, F bits each.
-    clusters, counters : how many clusters there are, and counters in each.
+    config : what the hardware must be.
+    counters : how many each cluster has.
     seed, stall_probability : of the random pauses on both streams; 0.0 for none.
     watchdog : cycles without progress after which the hardware gives up; 0 for never.
     timeout_cycles : a run that lasts longer is given up by the test bench.
     """
 
     words: list[int]
-    clusters: int
+    config: AcceleratorConfig
     counters: int
     seed: int = 0
     stall_probability: float = 0.0
@@ -38,7 +41,7 @@ class AnswerMessage:
 
     Parameters
     ----------
-    config_hash : that the hardware carries.
+    refused : why the driver did not begin, or nothing; then there is nothing else.
     words : that came out for the host.
     registers : cycles, phases and words of the run, by the register's name.
     goes : the cycle of the run in which each phase began.
@@ -49,13 +52,13 @@ class AnswerMessage:
     timed_out : the test bench gave up.
     """
 
-    config_hash: int
-    words: list[int]
-    registers: dict[str, int]
-    goes: list[int]
-    clusters: list[list[int]]
-    links: list[list[tuple[int, int]]]
-    error: int
-    detail: int
-    unsent_words: int
+    refused: str = ""
+    words: list[int] = field(default_factory=list[int])
+    registers: dict[str, int] = field(default_factory=dict[str, int])
+    goes: list[int] = field(default_factory=list[int])
+    clusters: list[list[int]] = field(default_factory=list[list[int]])
+    links: list[list[tuple[int, int]]] = field(default_factory=list[list[tuple[int, int]]])
+    error: int = 0
+    detail: int = 0
+    unsent_words: int = 0
     timed_out: bool = False

@@ -149,16 +149,12 @@ class Answers(RtlAccelerator):
         return self.answer
 
 
-ANSWER = AnswerMessage(
-    config_hash=TINY.hash, words=[], registers={"CYCLES": 1, "PHASES": 0}, goes=[], clusters=[], links=[], error=0,
-    detail=0, unsent_words=0,
-)  # fmt: skip
+ANSWER = AnswerMessage(registers={"CYCLES": 1, "PHASES": 0})
 
 
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"config_hash": 7}, rf"the hardware must have config hash {TINY.hash_text}, not 0000000000000007"),
         ({"timed_out": True}, r"the accelerator did not end its 4 words within 100 cycles"),
         ({"unsent_words": 2}, r"the accelerator left 2 of 4 words untaken"),
         ({"registers": {"CYCLES": 1, "PHASES": 2000}}, r"a run must have at most 1024 phases to be logged, not 2000"),
@@ -168,6 +164,14 @@ def test_what_the_hardware_must_be(changes: dict[str, object], text: str) -> Non
     assert Answers(ANSWER).run([End()]).cycles == 1
     with pytest.raises(TileError, match=f"^{text}$"):
         Answers(dataclasses.replace(ANSWER, **changes)).run([End()])
+
+
+def test_other_hardware_is_refused(engine: RtlAccelerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = TINY.replace(buffer_flits=3)
+    monkeypatch.setattr(engine, "config", other)
+    text = rf"the config hash of the hardware must be {other.hash_text} \(config meshtiny\), not {TINY.hash_text}"
+    with pytest.raises(TileError, match=f"^{text}$"):
+        engine.run([End()])
 
 
 def test_waves(tmp_path: Path) -> None:
