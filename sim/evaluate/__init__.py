@@ -1,0 +1,1 @@
+"""Whole networks by the laws alone: cycles, events, energy."""

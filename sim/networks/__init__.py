@@ -1,0 +1,1 @@
+"""Networks by name, as shapes: no weights, widths to be chosen."""
