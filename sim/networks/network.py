@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,15 +51,29 @@ class Network(ABC):
 
     name: str
 
-    @property
-    @abstractmethod
+    @cached_property
     def weight_layers(self) -> tuple[WeightLayer, ...]:
         """The layers that have weights, in the order in which they are computed."""
+        return tuple(self._weight_layers())
+
+    @abstractmethod
+    def _weight_layers(self) -> Iterable[WeightLayer]:
+        """The layers that have weights, in order."""
 
     @property
     def other_layers(self) -> tuple[str, ...]:
         """Names of layers without weights whose activations may be given a width; the rest follow by a rule."""
         return ()
+
+    @property
+    def has_own_widths(self) -> bool:
+        """Whether it can be evaluated at widths that come with it."""
+        return False
+
+    @property
+    def has_residual_stream(self) -> bool:
+        """Whether :attr:`~sim.evaluate.widths.Widths.residual_bits` can be chosen."""
+        return False
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -86,5 +102,5 @@ class Network(ABC):
         Raises
         ------
         UserError
-            If the widths are not for this network.
+            If the widths are not for this network, as :meth:`~sim.evaluate.widths.Widths.check` says.
         """
