@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sim.options import nearest
 
-__all__ = ["QUANTITIES", "Budget", "parse_budget"]
+__all__ = ["QUANTITIES", "Budget", "parse_budget", "quantity_text"]
 
 _PREFIXES = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15}
 
@@ -70,6 +70,13 @@ def parse_budget(text: str) -> Budget:
         allowed = ", ".join(filter(None, units)) or "no unit"
         raise argparse.ArgumentTypeError(f"must be in {allowed}, or a share such as 0.75x, not {text!r}")
     return Budget(quantity, text, value=number * units[match[2]])
+
+
+def quantity_text(quantity: str, value: float) -> str:
+    """A value in s, J or Js as people read it: six digits, and the unit with the prefix that suits them."""
+    units = QUANTITIES[quantity]
+    unit = next((unit for unit, factor in units.items() if abs(value) >= factor), next(iter(units)))
+    return f"{value / units[unit]:.6g} {unit}".rstrip()
 
 
 def _number(digits: str, text: str) -> float:

@@ -6,7 +6,7 @@ import argparse
 
 import pytest
 
-from sim.evaluate.budget import Budget, parse_budget
+from sim.evaluate.budget import Budget, parse_budget, quantity_text
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,12 @@ def test_refusals(text: str, problem: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as raised:
         parse_budget(text)
     assert str(raised.value) == problem
+
+
+def test_values_as_text() -> None:
+    assert quantity_text("latency", 0.00123456789) == "1.23457 ms"
+    assert quantity_text("energy", 2.0) == "2 J"
+    assert quantity_text("edp", 3.5e-14) == "35 fJs"
+    assert quantity_text("edp", 3.5e-20) == "3.5e-20 Js"
+    assert quantity_text("latency", 0.0) == "0 s"
+    assert quantity_text("sensitivity", 0.25) == "0.25"
