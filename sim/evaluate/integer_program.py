@@ -14,8 +14,12 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -224,13 +228,14 @@ class _Program:
             objective[column] = OBJECTIVE * value
         upper = np.ones(self._columns)
         upper[list(self._products.values())] = np.inf
-        found = optimize.milp(
-            objective,
-            integrality=np.arange(self._columns) < self._starts[-1],
-            bounds=optimize.Bounds(0, upper),
-            constraints=optimize.LinearConstraint(matrix, np.array(low), np.array(high)),
-            options={"mip_rel_gap": 0},
-        )
+        with _silence():
+            found = optimize.milp(
+                objective,
+                integrality=np.arange(self._columns) < self._starts[-1],
+                bounds=optimize.Bounds(0, upper),
+                constraints=optimize.LinearConstraint(matrix, np.array(low), np.array(high)),
+                options={"mip_rel_gap": 0},
+            )
         if found.status == INFEASIBLE:
             return None
         if found.status != SOLVED:
@@ -300,6 +305,23 @@ class _Program:
             found.append((row, -end * limit))
         return found
 
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Nothing is written to standard output meanwhile: the solver has lines that no option turns off."""
+    sys.stdout.flush()
+    kept = os.dup(STDOUT)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), STDOUT)
+        yield
+    finally:
+        os.dup2(kept, STDOUT)
+        os.close(kept)
+
+
+STDOUT = 1
+"""The descriptor of standard output."""
 
 SOLVED, INFEASIBLE = 0, 2
 """What SciPy's solver says in ``status``."""

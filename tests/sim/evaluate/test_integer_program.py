@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
+from typing import Any
 
 import pytest
+import scipy.optimize
 
 from sim.evaluate.integer_program import InfeasibleError, Problem, Product, Term, brute_force, keeps, solve
+
+optimize: Any = scipy.optimize
 
 PRODUCTS = {"edp": Product("cycles", "energy")}
 
@@ -68,3 +73,18 @@ def test_infeasible() -> None:
 def test_a_quantity_that_is_always_zero() -> None:
     problem = Problem((2, 2), (Term((0,), {(0,): {"cycles": 1}, (1,): {"cycles": 2}}),), PRODUCTS)
     assert problem.value("cycles", solve(problem, "sensitivity", {"cycles": 1})) == 1
+
+
+def test_nothing_is_printed(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even what the solver itself writes; and standard output works again afterwards."""
+    original = optimize.milp
+
+    def loud(*arguments: Any, **options: Any) -> Any:
+        os.write(1, b"HighsMipSolverData\n")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(optimize, "milp", loud)
+    print("before")
+    solve(random_problem(random.Random(1), places=3, joint=1), "edp", {})
+    print("after")
+    assert capfd.readouterr().out == "before\nafter\n"
