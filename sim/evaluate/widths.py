@@ -18,6 +18,7 @@ from sim.evaluate.hawq import (
     hawq_results,
     sensitivities,
 )
+from sim.files import read_input
 from sim.options import MAXIMUM_BITS, nearest
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ HAWQ = "hawq-v3/"
 OWN = "own"
 """The name of the widths that come with an imported network."""
 
+_FILE = "widths file"
 _DEFAULT = "default"
 _RESIDUAL = "residual"
 _FIELDS = ("activation", "weight")
@@ -169,10 +171,9 @@ def parse_widths(text: str, network: Network) -> Widths:
 
 def _from_file(path: Path, network: Network) -> Widths:
     table = _read(path)
-    where = f"widths file {path}"
     try:
         if any(str(key).rpartition(".")[2].startswith("quant_") for key in table):
-            layers, residual = hawq_layers(network, table, "its dictionary of HAWQ's")
+            layers, residual = hawq_layers(network, table, "HAWQ's bit_config")
         else:
             layers, residual = _table_layers(table, network)
         if not layers:
@@ -182,11 +183,11 @@ def _from_file(path: Path, network: Network) -> Widths:
         widths = Widths(layers=layers, residual_bits=residual, label=str(path))
         widths.check(network)
     except UserError as error:
-        raise UserError(f"{where}: {error}") from error
+        raise UserError(f"{_FILE} {path}: {error}") from error
     return widths
 
 
-def _yaml(text: str) -> object:
+def _yaml(text: bytes) -> object:
     import yaml
 
     try:
@@ -195,19 +196,18 @@ def _yaml(text: str) -> object:
         raise ValueError(one_line(error)) from error
 
 
-_READERS: dict[str, Callable[[str], object]] = {".json": json.loads, ".yaml": _yaml, ".yml": _yaml}
+_READERS: dict[str, Callable[[bytes], object]] = {".json": json.loads, ".yaml": _yaml, ".yml": _yaml}
 
 
 def _read(path: Path) -> Mapping[str, object]:
     """The object in a file."""
+    text = read_input(path, _FILE)
     try:
-        content = _READERS[path.suffix.lower()](path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"widths file {path}: cannot be read ({error.strerror})") from error
+        content = _READERS[path.suffix.lower()](text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"widths file {path}: not {path.suffix[1:].upper()} ({one_line(error)})") from error
+        raise UserError(f"{_FILE} {path} must be {path.suffix[1:].upper()}: {one_line(error)}") from error
     if not isinstance(content, dict):
-        raise UserError(f"widths file {path}: must be an object of layer names, is {type(content).__name__}")
+        raise UserError(f"{_FILE} {path} must be an object of layer names, is {type(content).__name__}")
     return {str(name): value for name, value in cast("dict[object, object]", content).items()}
 
 

@@ -54,7 +54,7 @@ def conv_rescale(
     top = (1 << target.bits) - 1
     shown = top if rectified else max(target.zero, top - target.zero)
     return _rescale(
-        multipliers=[(1 << (target.bits + EXTRA_MULTIPLIER_BITS)) - 1, -(-(shown << shift) // limit)],
+        multipliers=[(1 << (target.bits + EXTRA_MULTIPLIER_BITS)) - 1, -(-((2 * shown - 1) << (shift - 1)) // limit)],
         shift=shift,
         target=target,
         accumulator_bits=signed_bits(lowest, highest),
