@@ -17,10 +17,14 @@ __all__ = ["ASSUMPTIONS", "SATURATION_BITS", "conv_rescale", "elementwise", "mea
 SATURATION_BITS = 3
 """A sum beyond 2**(activation bits + weight bits + this) is beyond what any output channel can show.
 
-Layers of ResNet-8 that a trained network was requantised to have 1 to 3 at 2 to 8 bits.
+No layer of the trained ResNet-8 has more by the rule of :mod:`golden.widths` at 2 to 8 bits; most have 2.
 """
 
 _HEADROOM_BITS = 2
+"""An operand of an addition spans up to two to the power of this times the output's range.
+
+By the same rule the largest operands of ResNet-8's three additions have 2, 2 and 1.
+"""
 
 ASSUMPTIONS = (
     f"no weights: a sum saturates its output beyond 2^(activation bits + weight bits + {SATURATION_BITS}), and is "

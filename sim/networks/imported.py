@@ -52,8 +52,14 @@ class ImportedNetwork(Network):
         UserError
             If the widths are not for this network, or a rule of :mod:`golden.widths` is broken.
         """
-        from golden.widths import WidthError, apply
         from sim.mapping.shapes import layer_shape
+
+        graph = self.at(widths)
+        return tuple(layer_shape(layer, graph) for layer in graph.layers)
+
+    def at(self, widths: Widths) -> Graph:
+        """The graph at the given widths; raises as :meth:`shapes`."""
+        from golden.widths import WidthError, apply
 
         widths.check(self)
         graph = self.graph
@@ -62,7 +68,7 @@ class ImportedNetwork(Network):
                 graph = apply(graph, self._table(widths))
             except WidthError as error:
                 raise UserError(f"network {self.name}: {one_line(error)}") from error
-        return tuple(layer_shape(layer, graph) for layer in graph.layers)
+        return graph
 
     def _table(self, widths: Widths) -> int | dict[str, int | dict[str, int]]:
         """The widths as :func:`golden.widths.apply` takes them."""
