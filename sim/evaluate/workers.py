@@ -1,0 +1,127 @@
+"""Shares work out over processes or over a cluster, when that is quicker than doing it here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from typing import Any, TypeVar
+
+from golden.engine import TileError
+from sim.errors import UserError, one_line
+from sim.evaluate.journal import source_hash
+
+__all__ = ["finished"]
+
+HEAD_START = 1.0
+"""Seconds in which work is done here before processes are thought of."""
+
+WORTH = 2.0
+"""Seconds that must be left for processes to be started: they take about one until they work."""
+
+BATCH = 16
+"""Items at most that go to a worker at once, to share what it has read and found for the ones before."""
+
+CONNECT_SECONDS = 10.0
+"""How long a cluster may take to answer."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def finished(
+    function: Callable[[Item], Result], items: Sequence[Item], *, jobs: int = 1, cluster: str | None = None
+) -> Iterator[tuple[int, Result]]:
+    """Give the number of each item and what *function* made of it, as it is finished: in any order.
+
+    Parameters
+    ----------
+    function : can be pickled, as can items and results, unless ``jobs`` is 1; raises only what ends everything.
+    items : what to work on.
+    jobs : processes at most. None is started when this process is through soon by itself.
+    cluster : address of a Dask scheduler, whose workers do everything; None: this machine.
+
+    Raises
+    ------
+    UserError
+        If there is no such cluster, or other sources of bfimna are installed there.
+    TileError
+        If a worker ended before its work.
+    """
+    left = list(enumerate(items))
+    if cluster is not None:
+        yield from _on_cluster(function, left, cluster)
+        return
+    started = time.perf_counter()
+    while left and not (jobs > 1 and _worth_processes(time.perf_counter() - started, len(items), len(left))):
+        number, item = left.pop(0)
+        yield number, function(item)
+    if left:
+        yield from _joblib(_Work(function), left, jobs, n_jobs=min(jobs, len(left)), backend="loky")
+
+
+class _Work:
+    """What a worker does with an item and its number; raises when its sources are not those that it should have."""
+
+    def __init__(self, function: Callable[[Any], Any], sources: str | None = None) -> None:
+        self.function = function
+        self.sources = sources
+
+    def __call__(self, number: int, item: Any) -> tuple[int, Any]:
+        if self.sources not in (None, source_hash()):
+            raise UserError("--cluster workers must have the same bfimna installed as this machine, they have another")
+        return number, self.function(item)
+
+
+def _worth_processes(elapsed: float, total: int, left: int) -> bool:
+    """Return whether starting processes pays, by how long the items so far have taken."""
+    return elapsed > HEAD_START and elapsed / (total - left) * left > WORTH
+
+
+def _joblib(work: _Work, left: Sequence[tuple[int, Any]], workers: int, **options: Any) -> Iterator[tuple[int, Any]]:
+    """Let joblib do the work; when this is left early, its processes are ended."""
+    import joblib
+
+    options |= {"return_as": "generator_unordered", "batch_size": min(BATCH, -(-len(left) // (4 * workers)))}
+    tasks = (joblib.delayed(work)(number, item) for number, item in left)
+    results: Any = joblib.Parallel(**options)(tasks)
+    try:
+        with closing(results):
+            yield from results
+    except BrokenProcessPool as error:
+        raise TileError("a process ended in the middle of its points") from error
+
+
+def _on_cluster(
+    function: Callable[[Any], Any], left: Sequence[tuple[int, Any]], address: str
+) -> Iterator[tuple[int, Any]]:
+    """Let the workers of a Dask scheduler do the work."""
+    try:
+        from distributed import Client
+        from distributed.scheduler import KilledWorker
+    except ImportError:
+        raise UserError("--cluster needs the package distributed: pip install 'bfimna[cluster]'") from None
+    try:
+        client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(
+            f"--cluster must be the address of a Dask scheduler that answers, such as tcp://host:8786; {address!r} "
+            f"does not: {one_line(error)}"
+        ) from error
+    with client:
+        if not left:
+            return
+        try:
+            yield from _joblib(
+                _Work(function, source_hash()),
+                left,
+                max(1, sum(client.ncores().values())),
+                backend="dask",
+                client=client,
+                wait_for_workers_timeout=CONNECT_SECONDS,
+            )
+        except TimeoutError:
+            raise UserError(f"--cluster must have workers, {address} has none") from None
+        except KilledWorker as error:
+            raise TileError("a worker ended in the middle of its points") from error
