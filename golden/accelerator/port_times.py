@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,7 +14,7 @@ from golden.sequencer import Sequencer
 from hw.config import TileConfig
 from hw.isa import Instruction, Opcode, Owner, Program
 
-__all__ = ["PortTimes", "port_times"]
+__all__ = ["BeatCollector", "PortTimes", "executed_port_times", "port_times"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,30 +43,58 @@ def port_times(program: Program, config: TileConfig) -> PortTimes:
 
     A DOT of kind SKIP skips nothing. Takes a few operations for each instruction and memory for each beat.
     """
+    return executed_port_times(Sequencer(program, config), config)
+
+
+def executed_port_times(instructions: Iterable[Instruction], config: TileConfig) -> PortTimes:
+    """The same of legal instructions in the order of execution."""
     timeline = Timeline(config)
-    operations: list[Instruction] = []
-    first_steps, steps = [0], [0]
-    closed_after, closed_cycles = [0], [0]
-    for op in Sequencer(program, config):
+    beats = BeatCollector(timeline)
+    for op in instructions:
         timeline.execute(op)
+        beats.note(op)
+    return beats.times()
+
+
+class BeatCollector:
+    """Collects the beats of a run while a timeline goes over its instructions.
+
+    Parameters
+    ----------
+    timeline : which has not executed anything yet.
+    """
+
+    def __init__(self, timeline: Timeline) -> None:
+        """Begin without a beat."""
+        self._timeline = timeline
+        self._operations: list[Instruction] = []
+        self._first_steps, self._steps = [0], [0]
+        self._closed_after, self._closed_cycles = [0], [0]
+
+    def note(self, op: Instruction) -> None:
+        """Take what the timeline has just executed."""
+        timeline = self._timeline
         if op.opcode in PORT_OPERATIONS:
             if op.opcode in (Opcode.LOAD, Opcode.STORE):
-                count = port_steps(op, config)
-                operations.append(op)
-                first_steps.append(timeline.port_end - count + 1)
-                steps.append(count)
+                count = port_steps(op, timeline.config)
+                self._operations.append(op)
+                self._first_steps.append(timeline.port_end - count + 1)
+                self._steps.append(count)
         else:
             closed = timeline.cycles - timeline.open_cycles
-            if closed != closed_cycles[-1]:
-                closed_after.append(timeline.open_cycles)
-                closed_cycles.append(closed)
+            if closed != self._closed_cycles[-1]:
+                self._closed_after.append(timeline.open_cycles)
+                self._closed_cycles.append(closed)
 
-    # The open cycle of each step, and the closed cycles before it.
-    counts = np.array(steps[1:], np.int64)
-    operation = np.repeat(np.arange(len(operations)), counts)
-    ends = np.cumsum(counts)
-    within = np.arange(len(operation)) - np.repeat(ends - counts, counts)
-    open_cycle = np.array(first_steps[1:], np.int64)[operation] + within
-    stretch = np.searchsorted(np.array(closed_after), open_cycle, side="left") - 1
-    times = open_cycle - 1 + np.array(closed_cycles, np.int64)[stretch]
-    return PortTimes(tuple(operations), operation, times, timeline.cycles, timeline.waits)
+    def times(self) -> PortTimes:
+        """The beats of the run so far."""
+        timeline = self._timeline
+        # The open cycle of each step, and the closed cycles before it.
+        counts = np.array(self._steps[1:], np.int64)
+        operation = np.repeat(np.arange(len(self._operations)), counts)
+        ends = np.cumsum(counts)
+        within = np.arange(len(operation)) - np.repeat(ends - counts, counts)
+        open_cycle = np.array(self._first_steps[1:], np.int64)[operation] + within
+        stretch = np.searchsorted(np.array(self._closed_after), open_cycle, side="left") - 1
+        times = open_cycle - 1 + np.array(self._closed_cycles, np.int64)[stretch]
+        return PortTimes(tuple(self._operations), operation, times, timeline.cycles, timeline.waits)

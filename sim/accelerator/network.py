@@ -133,6 +133,11 @@ class AcceleratorNetwork:
 
     # What a run needs.
 
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """What happens between two goes, in order; :attr:`marks` says what for."""
+        return tuple(self._phases)
+
     def commands(self, values: NDArray[np.integer[Any]]) -> list[HostCommand]:
         """The commands of a run for one input of stored numbers, (height, width, channels).
 

@@ -28,13 +28,13 @@ from sim.report import AcceleratorReport, Bits, Cycles, LayerReport, PhaseReport
 if TYPE_CHECKING:
     from sim.accelerator.rtl_engine import RunOutcome
 
-__all__ = ["AcceleratorResult", "run_inputs"]
+__all__ = ["SETUP", "AcceleratorResult", "run_inputs", "span_kinds", "spans"]
 
-_SETUP = "setup"
+SETUP = "setup"
 """The time before the first phase, in which the host writes what that phase needs."""
 
 _PARTS = {
-    _SETUP: "load",
+    SETUP: "load",
     PhaseKind.EXCHANGE.value: "load",
     PhaseKind.COMPUTE.value: "compute",
     PhaseKind.ELEMENTWISE.value: "requantize",
@@ -224,35 +224,35 @@ def _counted_states(outcome: RunOutcome, config: AcceleratorConfig) -> dict[str,
     return result
 
 
-def _spans(starts: Sequence[int], cycles: int) -> list[int]:
+def spans(starts: Sequence[int], cycles: int) -> list[int]:
     """Cycles before the first go, and of each phase."""
     edges = [0, *starts, cycles]
     return [later - earlier for earlier, later in itertools.pairwise(edges)]
 
 
-def _kinds_of_spans(network: AcceleratorNetwork) -> list[tuple[str, tuple[str, ...]]]:
-    """What each of :func:`_spans` is for, and for which layers."""
+def span_kinds(network: AcceleratorNetwork) -> list[tuple[str, tuple[str, ...]]]:
+    """What each of :func:`spans` is for, and for which layers."""
     marks = [(mark.kind.value, mark.layers) for mark in network.marks]
-    return [(_SETUP, marks[0][1][:1]), *marks]
+    return [(SETUP, marks[0][1][:1]), *marks]
 
 
 def _layers(graph: Graph, network: AcceleratorNetwork, expected: RunLaw, runs: Sequence[_Run]) -> list[LayerReport]:
     """A row for all layers that phases work on together."""
-    laws = _spans(expected.goes, expected.end)
-    each = [_spans(run.starts, run.cycles) for run in runs]
+    laws = spans(expected.goes, expected.end)
+    each = [spans(run.starts, run.cycles) for run in runs]
     counted = [sum(one[number] for one in each) for number in range(len(laws))]
-    spans = _kinds_of_spans(network)
+    kinds = span_kinds(network)
     groups: dict[str, list[int]] = {}
-    for number, (_, names) in enumerate(spans):
+    for number, (_, names) in enumerate(kinds):
         groups.setdefault(names[0], []).append(number)
     shapes = {layer.name: layer_shape(layer, graph) for layer in graph.layers}
     reports: list[LayerReport] = []
     now = 0
     for phases in groups.values():
-        names = max((spans[number][1] for number in phases), key=len)
+        names = max((kinds[number][1] for number in phases), key=len)
         parts = dict.fromkeys(_PARTS.values(), 0)
         for number in phases:
-            parts[_PARTS[spans[number][0]]] += counted[number]
+            parts[_PARTS[kinds[number][0]]] += counted[number]
         total = sum(parts.values())
         first = shapes[names[0]]
         reports.append(
@@ -279,11 +279,11 @@ def _exact(names: Sequence[str], runs: Sequence[_Run]) -> bool | None:
 
 
 def _accelerator(network: AcceleratorNetwork, expected: RunLaw, runs: Sequence[_Run]) -> AcceleratorReport:
-    laws = _spans(expected.goes, expected.end)
-    counted = [_spans(run.starts, run.cycles) for run in runs]
+    laws = spans(expected.goes, expected.end)
+    counted = [spans(run.starts, run.cycles) for run in runs]
     phases = [
-        PhaseReport(kind=kind, layers=list(layers), law=laws[number], cycles=[spans[number] for spans in counted])
-        for number, (kind, layers) in enumerate(_kinds_of_spans(network))
+        PhaseReport(kind=kind, layers=list(layers), law=laws[number], cycles=[one[number] for one in counted])
+        for number, (kind, layers) in enumerate(span_kinds(network))
     ]
     states = {
         kind: {name: sum(run.states[kind][name] for run in runs) for name in _STATES.values()}

@@ -78,6 +78,11 @@ class Builder:
         self._issued = 0
         self._joined = -1
 
+    @property
+    def count(self) -> int:
+        """Instructions so far."""
+        return len(self._instructions)
+
     def emit(self, opcode: Opcode, **fields: Any) -> None:
         """Add an instruction charged to the current owner, unless ``fields`` name another."""
         fields.setdefault("owner", self.owner)

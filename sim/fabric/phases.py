@@ -1,0 +1,171 @@
+"""The time of the phases of a cluster on a fabric, from the programs of its tiles and from what they wait for.
+
+All CAPs of a cluster run the same program on the same windows, so they stay in step, and one of them stands for all:
+the last of those that share a MAP, which stores after the others.  Constants are those of the built accelerator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from golden.accelerator.cluster_law import FIRST_DECODE, SLOT_LATENCY
+from golden.accelerator.gather_law import GatherClock
+from golden.accelerator.port_times import PortTimes
+from golden.accelerator.timing import GO_LATENCY
+from hw.config import TileConfig
+from hw.isa import LoadKind, Opcode, violation
+from sim.evaluate.cost import Events
+from sim.fabric.accounts import Parts, account, add_parts, program_events
+from sim.fabric.cap_programs import Sums, block_program
+from sim.fabric.map_programs import elementwise_program, pool_program, sum_program
+from sim.mapping.builder import JobPlan
+from sim.mapping.shapes import ElementwiseShape, MaxPoolShape, RequantizeShape
+
+__all__ = ["PHASE_CYCLES", "Phase", "dot_phase", "element_phase", "gather_stalls", "pool_phase"]
+
+PHASE_CYCLES = FIRST_DECODE + SLOT_LATENCY - 1 + GO_LATENCY
+"""Cycles of a phase besides those of its tiles: from *go* to the first decode, and from HALT to the next *go*."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of a cluster.
+
+    Parameters
+    ----------
+    cycles : by part.
+    cap, map : events of one CAP and of one MAP that work.
+    """
+
+    cycles: Parts
+    cap: Events
+    map: Events
+
+    @property
+    def total(self) -> int:
+        """All cycles."""
+        return sum(self.cycles.values())
+
+
+def gather_stalls(port: PortTimes, plane_cycles: int, queue: int, turns: int) -> tuple[int, int, list[int]]:
+    """What a tile waits for besides its own law.
+
+    Parameters
+    ----------
+    port : when the tile's port would move its beats.
+    plane_cycles : cycles in which the gather unit forms a plane.
+    queue : planes that wait between gather unit and tile.
+    turns : tiles whose words go before each of this tile's STOREs, in the same cycles as its own would.
+
+    Returns
+    -------
+    Cycles in which it waits for windows, and for other tiles' words, and for each beat the cycle in which it moves,
+    counted as :attr:`~golden.accelerator.port_times.PortTimes.times`.
+    """
+    clock = GatherClock(-FIRST_DECODE, plane_cycles, queue)
+    gathered = [op.opcode == Opcode.LOAD and op.kind == LoadKind.PLANES for op in port.operations]
+    stored = [op.a_width if op.opcode == Opcode.STORE else 0 for op in port.operations]
+    windows = words = beat = 0
+    previous = -1
+    moved: list[int] = []
+    for number, time in zip(port.operation.tolist(), port.times.tolist(), strict=True):
+        cycle = time + windows + words
+        if gathered[number]:
+            shown = clock.shown(beat)
+            if cycle < shown:
+                windows += shown - cycle
+                cycle = shown
+            clock.popped(beat, cycle)
+            beat += 1
+        elif stored[number] and number != previous:
+            words += turns * stored[number]
+            cycle += turns * stored[number]
+        previous = number
+        moved.append(cycle)
+    return windows, words, moved
+
+
+def _check(job: JobPlan, config: TileConfig) -> None:
+    """Refuse a program with an instruction that the tile would refuse; each different one is looked at once."""
+    distinct = {id(instruction): instruction for instruction in job.instructions}
+    found = next(filter(None, (violation(instruction, config) for instruction in distinct.values())), None)
+    if found is not None:
+        raise AssertionError(f"a program breaks a rule of the tile: {found[1]}")
+
+
+@lru_cache(maxsize=4096)
+def _blocks(sums: Sums, blocks: int, plane_cycles: int, queue: int, turns: int) -> tuple[Parts, int]:
+    """The time of a CAP by part, and the cycle after its last word; cycle 0 is its first decode cycle."""
+    job = block_program(sums, blocks)
+    _check(job, sums.config)
+    time = account(job.instructions, sums.config, "convolution")
+    windows, words, moved = gather_stalls(time.port, plane_cycles, queue, turns)
+    cycles = add_parts(time.cycles, {"movement": windows, "store": words})
+    return cycles, moved[-1] + 1
+
+
+@lru_cache(maxsize=4096)
+def block_events(sums: Sums) -> Events:
+    """Events of a CAP for one block."""
+    return program_events(block_program(sums, 1).instructions[:-1], sums.config)
+
+
+@lru_cache(maxsize=4096)
+def dot_phase(
+    sums: Sums,
+    shape: RequantizeShape,
+    tile: TileConfig,
+    blocks: int,
+    caps: int,
+    plane_cycles: int,
+    queue: int,
+) -> Phase:
+    """CAPs form ``blocks`` blocks each, their MAP requantises what ``caps`` of them store.
+
+    ``cap`` are the events of one CAP for all its blocks.
+    """
+    cap_cycles, stored = _blocks(sums, blocks, plane_cycles, queue, caps - 1)
+    program = sum_program("", shape, sums, caps, blocks, tile)
+    instructions = program.job.instructions
+    _check(program.job, tile)
+    time = account(instructions, tile, "requantise", after=program.joined)
+    port = time.port
+    loads = [index for index, op in enumerate(port.operations) if op.opcode == Opcode.LOAD]
+    last = int(port.times[np.flatnonzero(port.operation == loads[program.last_sum])[-1]]) + 1
+    # The MAP works while the CAPs do, as long as it takes their words; what comes after the last one is on top.
+    marked = time.mark
+    rest = add_parts(time.cycles, {part: -cycles for part, cycles in marked.items()})
+    rest["load"] = rest.get("load", 0) + sum(marked.values()) - last
+    # What the CAP itself does after its last word is hidden: HALT alone.
+    tail = sum(cap_cycles.values()) - stored
+    shown = add_parts(cap_cycles, {"controller": PHASE_CYCLES - tail}, rest)
+    return Phase(shown, block_events(sums) * blocks, program_events(instructions, tile))
+
+
+@lru_cache(maxsize=1024)
+def element_phase(shape: ElementwiseShape, tile: TileConfig, batches: int, part: str) -> Phase:
+    """A MAP works on ``batches`` batches of row blocks, in place, one after the other in one program.
+
+    What computes is charged to ``part``.
+    """
+    job = elementwise_program(shape, tile)
+    _check(job, tile)
+    body = account(job.instructions[:-1], tile, part).cycles
+    cycles = {part: batches * count for part, count in body.items()}
+    events = program_events(job.instructions[:-1], tile) * batches
+    return Phase(add_parts(cycles, {"controller": PHASE_CYCLES + 1}), Events(), events)
+
+
+@lru_cache(maxsize=1024)
+def pool_phase(shape: MaxPoolShape, tile: TileConfig, batches: int, plane_cycles: int, queue: int) -> Phase:
+    """A MAP takes the windows of ``batches`` batches of G channels, one phase after the other."""
+    job = pool_program(shape, tile)
+    _check(job, tile)
+    time = account(job.instructions, tile, "pooling")
+    windows, _, _ = gather_stalls(time.port, plane_cycles, queue, 0)
+    cycles = add_parts(time.cycles, {"movement": windows, "controller": PHASE_CYCLES})
+    cycles = {part: batches * count for part, count in cycles.items()}
+    return Phase(cycles, Events(), program_events(job.instructions, tile) * batches)

@@ -1,0 +1,109 @@
+"""Words that are wider than a tile's columns allow: cut into digits, whose dot products are summed apart.
+
+x = sum of digits x_i * 2^(i*a), w = sum of digits w_j * 2^(j*b), so the dot product of x and w is the sum of those of
+all pairs of digits, each moved up by its *place* i*a + j*b.  Pairs of the same place are summed together.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+from sim.mapping.errors import MappingError
+
+WIDEST_OPERAND = 32
+"""Bits of an operand that an instruction can name."""
+
+__all__ = ["Digit", "DigitSum", "WordSplit", "split_words"]
+
+
+@dataclass(frozen=True)
+class Digit:
+    """Bits ``first`` .. ``first + bits - 1`` of a word; ``signed``: its top bit is the word's sign."""
+
+    first: int
+    bits: int
+    signed: bool
+
+
+@dataclass(frozen=True)
+class DigitSum:
+    """Pairs of an activation's and a weight's digit whose dot products are summed, worth 2^``place``."""
+
+    place: int
+    pairs: tuple[tuple[Digit, Digit], ...]
+
+    @property
+    def signed(self) -> bool:
+        """Whether the sum can be negative."""
+        return any(weight.signed for _, weight in self.pairs)
+
+    def bits(self, reduction: int) -> int:
+        """Width of the two's complement number that holds the sum of ``reduction`` products of every pair."""
+        widest = max(activation.bits + weight.bits for activation, weight in self.pairs)
+        return widest + (reduction * len(self.pairs)).bit_length() + 1
+
+
+@dataclass(frozen=True)
+class WordSplit:
+    """How activations and weights of a layer are cut.
+
+    Parameters
+    ----------
+    activation, weight : their digits, lowest first.
+    """
+
+    activation: tuple[Digit, ...]
+    weight: tuple[Digit, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is cut."""
+        return len(self.activation) == len(self.weight) == 1
+
+    @property
+    def sums(self) -> tuple[DigitSum, ...]:
+        """What is summed apart, by place, the lowest first."""
+        places: dict[int, list[tuple[Digit, Digit]]] = {}
+        for activation, weight in itertools.product(self.activation, self.weight):
+            places.setdefault(activation.first + weight.first, []).append((activation, weight))
+        return tuple(DigitSum(place, tuple(places[place])) for place in sorted(places))
+
+    def __str__(self) -> str:
+        parts = [
+            f"{name} in {len(digits)} digits of up to {max(digit.bits for digit in digits)} bits"
+            for name, digits in (("activations", self.activation), ("weights", self.weight))
+            if len(digits) > 1
+        ]
+        return ", ".join(parts)
+
+
+def _digits(bits: int, size: int, *, signed: bool) -> tuple[Digit, ...]:
+    return tuple(
+        Digit(first, min(size, bits - first), signed and first + size >= bits) for first in range(0, bits, size)
+    )
+
+
+def split_words(
+    activation_bits: int, weight_bits: int, columns: int, copies: int, name: str, *, weight_signed: bool = True
+) -> WordSplit:
+    """The fewest digits of which ``copies`` pairs fit ``columns`` columns; of these, those of the least work.
+
+    Raises
+    ------
+    MappingError
+        If not even single bits fit.
+    """
+    best: tuple[tuple[int, int], WordSplit] | None = None
+    widths = (range(1, min(bits, WIDEST_OPERAND) + 1) for bits in (activation_bits, weight_bits))
+    for a, b in itertools.product(*widths):
+        if copies * (a + b) > columns:
+            continue
+        split = WordSplit(_digits(activation_bits, a, signed=False), _digits(weight_bits, b, signed=weight_signed))
+        pairs = len(split.activation) * len(split.weight)
+        cost = (pairs, len(split.sums))
+        if best is None or cost < best[0]:
+            best = (cost, split)
+    if best is None:
+        raise MappingError(f"layer {name!r} needs columns of at least {2 * copies}, the tile has {columns}")
+    return best[1]
