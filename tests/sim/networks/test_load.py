@@ -6,12 +6,15 @@ import shutil
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
 from golden.graph import Graph
 from golden.widths import apply
 from sim.errors import UserError
-from sim.evaluate.widths import Widths
+from sim.evaluate.widths import Widths, default_widths
+from sim.importers import ModelError
 from sim.mapping import layer_shape
 from sim.mapping.shapes import LayerShape
 from sim.models import data_file, load_model
@@ -81,6 +84,44 @@ def test_a_file(tmp_path: Path, resnet8: ImportedNetwork) -> None:
     network = load_network(str(file))
     assert network.name == "mine"
     assert network.shapes(Widths()) == resnet8.shapes(Widths())
+
+
+def quantised_convolution(file: Path) -> None:
+    """A QONNX file of one convolution: 5-bit activations, 3-bit weights, 6-bit outputs."""
+    constants = {"weights": np.arange(-3, 3, dtype=np.float32).reshape(3, 2, 1, 1), "zero": np.float32(0)}
+    constants |= {"scale": np.float32(0.25)} | {f"bits{bits}": np.float32(bits) for bits in (3, 5, 6)}
+    quantiser = {"domain": "qonnx.custom_op.general", "narrow": 0, "rounding_mode": "ROUND"}
+    nodes = [
+        onnx.helper.make_node("Quant", ["x", "scale", "zero", "bits5"], ["x5"], signed=0, **quantiser),
+        onnx.helper.make_node("Quant", ["weights", "scale", "zero", "bits3"], ["w3"], signed=1, **quantiser),
+        onnx.helper.make_node("Conv", ["x5", "w3"], ["sum"], name="only"),
+        onnx.helper.make_node("Quant", ["sum", "scale", "zero", "bits6"], ["y"], signed=1, **quantiser),
+    ]
+    ends = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, channels, 4, 4])
+        for name, channels in (("x", 2), ("y", 3))
+    ]
+    values = [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = onnx.helper.make_graph(nodes, "graph", ends[:1], ends[1:], values)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)]), file)
+
+
+def test_an_onnx_file_has_its_own_widths(tmp_path: Path) -> None:
+    quantised_convolution(tmp_path / "small.onnx")
+    network = load_network(str(tmp_path / "small.onnx"))
+    assert (network.name, network.macs, network.weights) == ("small", 96, 6)
+    widths = default_widths(network)
+    assert widths.label == "own"
+    shape = network.shapes(widths)[0]
+    assert (shape.activation_bits, shape.weight_bits, shape.output_bits) == ((5,), 3, 6)
+    with pytest.raises(UserError, match=r"^network small: map .* must have 8 bits before widths change, has "):
+        network.shapes(Widths(uniform=8))
+
+
+def test_files_that_are_not_there() -> None:
+    for file in ("none.onnx", "none.tflite"):
+        with pytest.raises(ModelError, match=f"^model {file}: no such file"):
+            load_network(file)
 
 
 def test_unknown_names() -> None:
