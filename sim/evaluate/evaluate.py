@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hw.accelerator.config import ACCELERATORS, AcceleratorConfig
@@ -20,12 +19,16 @@ from sim.mapping.plan import plan_layer
 from sim.mapping.shapes import ElementwiseShape, LayerShape, MaxPoolShape, ReorderShape
 
 if TYPE_CHECKING:
+    from golden.graph import Layer
     from sim.networks.network import Network
 
 __all__ = ["Evaluator", "Machine", "evaluate", "evaluator", "load_machine"]
 
 Machine = FabricConfig | TileConfig | AcceleratorConfig
 """What a network can be evaluated on."""
+
+_WEIGHT_MODES = ("constant", "auto")
+"""Modes whose programs may be made of the weights."""
 
 _CHOICE_BITS = 8
 """Width of all operands for which maps are divided among clusters."""
@@ -152,14 +155,29 @@ class FabricEvaluator(Evaluator):
 class TileEvaluator(Evaluator):
     """On a single tile, which a host feeds with windows; what :mod:`sim.host` runs."""
 
+    def __init__(self, network: Network, config: TileConfig, mode: str, batch: int) -> None:
+        super().__init__(network, config, mode, batch)
+        self._known: dict[tuple[LayerShape, int], LayerCost] = {}
+
     def layers(self, widths: Widths) -> tuple[LayerCost, ...]:
         """The costs of all layers."""
-        return tuple(self.layer(shape) for shape in self.network.shapes(widths))
+        from sim.networks.imported import ImportedNetwork
+
+        weights: dict[str, Layer] = {}
+        if self.mode in _WEIGHT_MODES and isinstance(self.network, ImportedNetwork):
+            weights = {layer.name: layer for layer in self.network.at(widths).layers}
+        return tuple(self._layer(shape, weights.get(shape.name)) for shape in self.network.shapes(widths))
 
     def layer(self, shape: LayerShape, *, before: int = 0) -> LayerCost:
-        """The cost of one layer."""
+        """The cost of one layer without its weights."""
+        return self._layer(shape, None)
+
+    def _layer(self, shape: LayerShape, layer: Layer | None) -> LayerCost:
         assert isinstance(self.config, TileConfig)
-        return _tile_layer(shape, self.config, self.mode, self.batch)
+        key = (shape, id(layer))
+        if key not in self._known:
+            self._known[key] = _tile_layer(shape, self.config, layer, self.mode, self.batch)
+        return self._known[key]
 
     def tiles(self, widths: Widths) -> dict[str, int]:
         """CAPs and MAPs of the machine."""
@@ -171,9 +189,8 @@ class TileEvaluator(Evaluator):
         return ("a host lays out windows in the order in which the tile takes them, in no time",)
 
 
-@lru_cache(maxsize=1024)
-def _tile_layer(shape: LayerShape, config: TileConfig, mode: str, batch: int) -> LayerCost:
-    plan = plan_layer(shape, config, None, mode)
+def _tile_layer(shape: LayerShape, config: TileConfig, layer: Layer | None, mode: str, batch: int) -> LayerCost:
+    plan = plan_layer(shape, config, layer, mode)
     part = _computing(shape)
     cycles: dict[str, int] = {}
     events = Events()
