@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sim.evaluate.widths import Widths
     from sim.networks.network import Network
 
-__all__ = ["add_parser", "main", "quantities", "search_report", "widths_json"]
+__all__ = ["add_parser", "hawq_table", "main", "quantities", "search_report", "widths_json"]
 
 HAWQ = "hawq-v3"
 """The published table of sensitivities."""
@@ -214,27 +214,36 @@ def _uniform(costs: EvaluatedCosts, table: Sensitivities) -> dict[str, float]:
     return quantities(costs, table, Widths(uniform=8, residual_bits=costs.residual_bits))
 
 
+def hawq_table(network: Network) -> tuple[Sensitivities, int]:
+    """HAWQ-V3's sensitivities of a network whose first and last layer keep 8 bits, and its residual width.
+
+    Raises
+    ------
+    UserError
+        If HAWQ-V3 has none for this network.
+    """
+    from sim.evaluate.widths import sensitivities
+
+    published = sensitivities(network)
+    table: dict[str, dict[Bits, float]] = {
+        layer.name: {(bits, bits): value for bits, value in published.get(layer.name, {FIXED_BITS: 0.0}).items()}
+        for layer in network.weight_layers
+    }
+    return table, HAWQ_RESIDUAL_BITS
+
+
 def _table(network: Network, arguments: argparse.Namespace) -> tuple[Sensitivities, int | None]:
     """Sensitivities at the widths that may be chosen, and the residual width."""
     from sim.evaluate.sensitivity import only_widths, read_sensitivities
-    from sim.evaluate.widths import sensitivities
 
-    names = [layer.name for layer in network.weight_layers]
-    residual_bits: int | None = arguments.residual_bits
+    residual_bits: int | None = None
     if arguments.sensitivity == HAWQ:
-        published = sensitivities(network)
-        table: Sensitivities = {
-            name: {(bits, bits): value for bits, value in published[name].items()}
-            if name in published
-            else {(FIXED_BITS, FIXED_BITS): 0.0}
-            for name in names
-        }
-        residual_bits = residual_bits or HAWQ_RESIDUAL_BITS
+        table, residual_bits = hawq_table(network)
     else:
-        table = read_sensitivities(arguments.sensitivity, names)
+        table = read_sensitivities(arguments.sensitivity, [layer.name for layer in network.weight_layers])
     if arguments.widths is not None:
         table = only_widths(table, arguments.widths, f"sensitivities {arguments.sensitivity}")
-    return table, residual_bits
+    return table, arguments.residual_bits or residual_bits
 
 
 def _limit(budget: Budget, network: Network, costs: EvaluatedCosts, table: Sensitivities) -> float:
