@@ -10,11 +10,11 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from hw.config import ConfigError, TileConfig
+from hw.config import ConfigError, TileConfig, tile_from_fields
 
-__all__ = ["FABRICS", "WEIGHTS", "FabricConfig"]
+__all__ = ["FABRICS", "WEIGHTS", "FabricConfig", "fabric_from_fields"]
 
 ARCHITECTURE = 1
 """Version of how layers are run on a fabric; part of every hash."""
@@ -175,3 +175,42 @@ FABRICS: dict[str, FabricConfig] = {
     )
 }  # fmt: skip
 """Named fabrics: ``lr`` has limited resources, ``lr-streamed`` gets its weights from the host, ``ir`` is unlimited."""
+
+
+def fabric_from_fields(fields: dict[str, Any], name: str, origin: str) -> FabricConfig:
+    """A fabric from the fields of a JSON object: ``fabric`` names the one that the others change.
+
+    ``cap`` and ``map`` are objects with the fields of a tile that change.
+
+    Parameters
+    ----------
+    name : of the fabric where the object has none.
+    origin : what error texts call the object.
+
+    Raises
+    ------
+    ConfigError
+        If a field is unknown or out of its range.
+    """
+    base = fields.get("fabric")
+    if base not in FABRICS:
+        raise ConfigError(f"{origin} must name one of {', '.join(FABRICS)} as its fabric, not {base!r}")
+    known = {field.name for field in dataclasses.fields(FabricConfig)}
+    changes: dict[str, Any] = {"name": name}
+    for field, value in fields.items():
+        if field == "fabric":
+            continue
+        if field not in known:
+            raise ConfigError(f"{origin} must name fields of a fabric, not {field!r}")
+        changes[field] = value
+    for kind in ("cap", "map"):
+        if kind in changes:
+            if not isinstance(changes[kind], dict):
+                raise ConfigError(f"{origin} must have an object for {kind}, not {changes[kind]!r}")
+            tile = getattr(FABRICS[base], kind)
+            given = dataclasses.asdict(tile) | cast("dict[str, Any]", changes[kind])
+            changes[kind] = tile_from_fields(given, tile.name, f"{origin}, {kind},")
+    if "notes" not in changes:
+        changes["notes"] = (f"sizes of a config file, based on fabric {base}", *FABRICS[base].notes)
+    changes["notes"] = tuple(changes["notes"])
+    return FABRICS[base].replace(**changes)

@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "info",
         help="list configs, networks and tools",
-        description="List the named configs, the built-in networks, and the tools that were found with their versions.",
+        description="List named configs, networks, widths and technologies, and the tools that were found.",
         allow_abbrev=False,
     )
     parser.add_argument("--counters", action="store_true", help="list the counters of a tile and what they count")
@@ -57,7 +57,11 @@ def collect() -> dict[str, Any]:
     from hw.accelerator.config import ACCELERATORS
     from hw.config import CONFIGS
     from hw.counter_map import COUNTERS
+    from hw.fabric import FABRICS
+    from sim.evaluate.technology import TECHNOLOGIES
+    from sim.evaluate.widths import HAWQ, hawq_names
     from sim.models import MODELS, data_file
+    from sim.networks.named import NETWORKS
     from sim.report import SCHEMA, version
 
     return {
@@ -66,6 +70,10 @@ def collect() -> dict[str, Any]:
         "python": platform.python_version(),
         "configs": [{**config.as_dict(), "hash": config.hash_text} for config in CONFIGS.values()],
         "accelerators": [{**config.as_dict(), "hash": config.hash_text} for config in ACCELERATORS.values()],
+        "fabrics": [{**config.as_dict(), "hash": config.hash_text} for config in FABRICS.values()],
+        "networks": [*NETWORKS, *MODELS],
+        "widths": [f"{HAWQ}{name}" for name in hawq_names()],
+        "technologies": list(TECHNOLOGIES),
         "models": [{"name": name, "file": str(data_file(file))} for name, file in MODELS.items()],
         "modes": list(MODES),
         "precisions": "1 to 16 bits for each layer, the model's own by default",
@@ -126,26 +134,33 @@ def _print_counters(counters: list[dict[str, Any]]) -> None:
         console.print(text, soft_wrap=True)
 
 
-def _accelerator_table(accelerators: list[dict[str, Any]]) -> Table:
+def _tiles(config: dict[str, Any], kind: str) -> str:
+    """How many tiles of a kind there are."""
+    count = config[kind]
+    return f"{count} each" if config.get("unlimited") else f"{config['width'] * config['height'] * count:,}"
+
+
+def _mesh_table(kind: str, configs: list[dict[str, Any]]) -> Table:
+    """Accelerators, or fabrics."""
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("accelerator", no_wrap=True)
+    table.add_column(kind, no_wrap=True)
     for heading in ("clusters", "CAPs", "CAP size", "MAPs", "MAP size", "plane bits", "flit bits"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("hash", no_wrap=True)
-    for config in accelerators:
+    for config in configs:
         cap, memory = (f"{config[kind]['rows']:,} x {config[kind]['columns']:,}" for kind in ("cap", "map"))
         width, height = config["width"], config["height"]
         table.add_row(
             config["name"],
-            f"{width} x {height}",
-            str(width * height * config["caps"]),
+            "unlimited" if config.get("unlimited") else f"{width} x {height}",
+            _tiles(config, "caps"),
             cap,
-            str(width * height * config["maps"]),
+            _tiles(config, "maps"),
             memory,
-            str(config["cap"]["plane_bits"]),
+            f"{config['cap']['plane_bits']:,}",
             str(config["flit_bits"]),
             config["hash"],
         )
@@ -170,9 +185,13 @@ def _print(found: dict[str, Any]) -> None:
         plane = "yes" if config["vertical"] else "no"
         table.add_row(config["name"], *(f"{size:,}" for size in sizes), config["array"], plane, config["hash"])
     console.print(table)
-    console.print(_accelerator_table(found["accelerators"]))
+    console.print(_mesh_table("accelerator", found["accelerators"]))
+    console.print(_mesh_table("fabric", found["fabrics"]))
     for model in found["models"]:
         console.print(f"model           {model['name']}", soft_wrap=True)
+    console.print(f"networks        {', '.join(found['networks'])}, for `bfimna evaluate`", soft_wrap=True)
+    console.print(f"widths          {', '.join(found['widths'])}", soft_wrap=True)
+    console.print(f"technologies    {', '.join(found['technologies'])}", soft_wrap=True)
     console.print(f"engines         {', '.join(found['engines'])}", soft_wrap=True)
     console.print(f"modes           {', '.join(found['modes'])}", soft_wrap=True)
     console.print(f"precisions      {found['precisions']}", soft_wrap=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hw.accelerator.config import ACCELERATORS, AcceleratorConfig
 from hw.accelerator.named import load_system
-from hw.config import CONFIGS, TileConfig
-from hw.fabric import FABRICS, FabricConfig
+from hw.config import CONFIGS, TileConfig, read_fields
+from hw.fabric import FABRICS, FabricConfig, fabric_from_fields
 from sim.errors import UserError
 from sim.evaluate.cost import Events, LayerCost, NetworkCost
 from sim.evaluate.widths import Widths
@@ -35,7 +36,9 @@ _CHOICE_BITS = 8
 
 
 def load_machine(name_or_file: str) -> Machine:
-    """A named fabric, tile or accelerator, or a tile or accelerator read from a JSON file.
+    """A named fabric, tile or accelerator, or one read from a JSON file.
+
+    The object in the file of a fabric names the fabric that it changes: ``{"fabric": "lr", "caps": 32}``.
 
     Raises
     ------
@@ -52,6 +55,11 @@ def load_machine(name_or_file: str) -> Machine:
             f"config must be one of {', '.join(names)}, or a JSON file, not {name_or_file!r}"
             f"{nearest(name_or_file, names)}"
         )
+    if name_or_file not in names:
+        path = Path(name_or_file)
+        fields = read_fields(path, names)
+        if "fabric" in fields:
+            return fabric_from_fields(fields, path.stem, f"config file {path}")
     return load_system(name_or_file)
 
 
