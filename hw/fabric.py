@@ -211,6 +211,7 @@ def fabric_from_fields(fields: dict[str, Any], name: str, origin: str) -> Fabric
             given = dataclasses.asdict(tile) | cast("dict[str, Any]", changes[kind])
             changes[kind] = tile_from_fields(given, tile.name, f"{origin}, {kind},")
     if "notes" not in changes:
-        changes["notes"] = (f"sizes of a config file, based on fabric {base}", *FABRICS[base].notes)
+        resident = changes.get("weights", FABRICS[base].weights) == "resident"
+        changes["notes"] = ("sizes of the fabric come from a config file", *((_RESIDENT,) if resident else ()))
     changes["notes"] = tuple(changes["notes"])
     return FABRICS[base].replace(**changes)
