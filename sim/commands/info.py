@@ -72,7 +72,7 @@ def collect() -> dict[str, Any]:
         "accelerators": [{**config.as_dict(), "hash": config.hash_text} for config in ACCELERATORS.values()],
         "fabrics": [{**config.as_dict(), "hash": config.hash_text} for config in FABRICS.values()],
         "networks": [*NETWORKS, *MODELS],
-        "widths": [f"{HAWQ}{name}" for name in hawq_names("resnet18")],
+        "widths": [f"{HAWQ}{name}" for name in hawq_names(NETWORKS["resnet18"]())],
         "technologies": list(TECHNOLOGIES),
         "models": [{"name": name, "file": str(data_file(file))} for name, file in MODELS.items()],
         "modes": list(MODES),
