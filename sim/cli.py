@@ -20,12 +20,12 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
-from sim.commands import evaluate, info, program, run, sweep, table, verilog, wave
+from sim.commands import evaluate, info, program, run, search, sweep, table, verilog, wave
 from sim.errors import UserError, one_line
 
 __all__ = ["entry_point", "main"]
 
-COMMANDS = ("run", "evaluate", "sweep", "table", "exec", "asm", "disasm", "info", "verilog", "wave")
+COMMANDS = ("run", "evaluate", "sweep", "table", "search", "exec", "asm", "disasm", "info", "verilog", "wave")
 
 USER_ERRORS = (
     ("hw.config", "ConfigError"),
@@ -60,7 +60,7 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and leave")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
-    for module in (run, evaluate, sweep, table, program, info, verilog, wave):
+    for module in (run, evaluate, sweep, table, search, program, info, verilog, wave):
         module.add_parser(subparsers)
     return parser
 
