@@ -49,7 +49,8 @@ class Rescale:
     ``y = floor((x * m + a + offset2 * 2**(shift-1)) / 2**shift)``, ``a = negative if x < 0 else positive``.
 
     ``x`` is the integer that the layer accumulated, bias included.  The arrays have one entry per output channel (per
-    divisor in an average pool).
+    divisor in an average pool).  With ``ties``, a quotient that is a whole number is a tie, as half a step was added
+    before the floor: y is one less where its parity is not ``ties``.
 
     Parameters
     ----------
@@ -62,6 +63,7 @@ class Rescale:
         ``positive`` and ``negative`` unsigned are folded into it.
     accumulator_bits : width of the two's complement number that holds every reachable x of every channel.
     multiplier_bits : width of m, at least 1.
+    ties : parity 0 or 1 of the y that halves are rounded to; None: halves go up.
     """
 
     multiplier: Integers
@@ -74,6 +76,7 @@ class Rescale:
     bias: Integers
     accumulator_bits: int
     multiplier_bits: int
+    ties: int | None = None
 
     @property
     def two_sided(self) -> bool:
@@ -200,6 +203,7 @@ class Elementwise(Layer):
     shift : 0..40 (..62 with ``rounded``).
     low, high : the clamp, as in :class:`Rescale`.
     rounded : gives f where there are no ``factors``; without meaning where there are.
+    ties : as in :class:`Rescale`; needs a shift of at least 1.
     """
 
     op: str
@@ -212,6 +216,7 @@ class Elementwise(Layer):
     low: int
     high: int
     rounded: RoundedSum | None = None
+    ties: int | None = None
 
     @property
     def rounded_sum(self) -> RoundedSum | None:
@@ -244,7 +249,17 @@ class Reorder(Layer):
 
 @dataclass(frozen=True)
 class Graph:
-    """A network: feature maps by name and layers in the order in which they are computed."""
+    """A network: feature maps by name and layers in the order in which they are computed.
+
+    Parameters
+    ----------
+    name : of the network.
+    input, output : names of its maps.
+    maps : by name.
+    layers : in the order in which they are computed.
+    classes : names of the outputs; may be empty.
+    half_even_input : whether the host rounds halves of a float input to even numbers, else away from zero.
+    """
 
     name: str
     input: str
@@ -252,3 +267,4 @@ class Graph:
     maps: dict[str, FeatureMap]
     layers: tuple[Layer, ...]
     classes: tuple[str, ...] = field(default=())
+    half_even_input: bool = False

@@ -91,6 +91,13 @@ def accumulate(layer: Conv, stored: Integers, size: tuple[int, int]) -> Integers
     return np.reshape(sums, (size[0], size[1], channels)) + layer.rescale.bias
 
 
+def floor_shift(total: NDArray[Any], shift: int, ties: int | None) -> NDArray[Any]:
+    """``total / 2**shift`` rounded down; a whole number whose parity is not ``ties`` becomes one less."""
+    if ties is None:
+        return total >> shift
+    return (total - ((total >> shift) + ties & 1)) >> shift
+
+
 def requantize(accumulators: Integers, rescale: Rescale, entry: Integers | None = None) -> Integers:
     """Apply a :class:`~golden.graph.Rescale` to accumulators whose last axis is the output channel.
 
@@ -105,10 +112,10 @@ def requantize(accumulators: Integers, rescale: Rescale, entry: Integers | None 
     offset_bits = _bits(rescale.offset2) + rescale.shift
     if max(product_bits, offset_bits, rescale.multiplier_bits + 1) < _EXACT_INTEGER_BITS - 1:
         total = accumulators * multiplier + addend + (rescale.offset2 << (rescale.shift - 1))
-        steps: Integers = total >> rescale.shift
+        steps: Integers = floor_shift(total, rescale.shift, rescale.ties)
     else:
         wide: NDArray[Any] = accumulators.astype(object) * multiplier.astype(object) + addend.astype(object)
-        wide = (wide + (rescale.offset2 << (rescale.shift - 1))) >> rescale.shift
+        wide = floor_shift(wide + (rescale.offset2 << (rescale.shift - 1)), rescale.shift, rescale.ties)
         steps = np.minimum(np.maximum(wide, 0), rescale.high).astype(np.int64)
     return rescale.low + clamp(steps, 0, rescale.high)
 
@@ -152,7 +159,7 @@ def elementwise(layer: Elementwise, operands: Sequence[Integers]) -> Integers:
         for factor, operand in zip(layer.factors, operands, strict=True):
             total = total + factor * operand
     addend = np.where(total + layer.sign_addend < 0, layer.addend_negative, layer.addend_positive)
-    return layer.low + clamp((total + addend) >> layer.shift, 0, layer.high)
+    return layer.low + clamp(floor_shift(total + addend, layer.shift, layer.ties), 0, layer.high)
 
 
 def reorder(layer: Reorder, stored: Sequence[Integers], shape: tuple[int, int, int]) -> Integers:

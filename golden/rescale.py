@@ -12,6 +12,13 @@ without the left half where y is clamped at 0 and without the right half where i
 
 For a given shift t the room that is left for a, highest lower bound to lowest upper bound, is a concave function of m,
 so bisection finds an m that leaves room whenever there is one.  The smallest shift with room in every channel is taken.
+
+A reference that rounds halves to even numbers may have steps that no such floor has.  With ``ties``, a parity, a
+quotient that is a whole number gives the number below it where its own parity is another one (:class:`Rescale`), so
+
+    y * 2**t  <=  S  <=  (y + 1) * 2**t        where y has that parity, and
+    y * 2**t  <   S  <   (y + 1) * 2**t        where it has not.
+
 All numbers here are integers; nothing is accepted without the conditions above.
 """
 
@@ -19,7 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -27,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.graph import Integers, Rescale
-from golden.operators import clamp
+from golden.operators import clamp, floor_shift
 
 MAXIMUM_SHIFT = 62
 MAXIMUM_ELEMENTWISE_SHIFT = 40
@@ -116,6 +123,12 @@ class _Conditions:
     outputs: Integers
     high: int
     offset2: int
+    ties: int | None = None
+
+    def moved(self, outputs: Integers) -> NDArray[np.bool_]:
+        """Whether a bound at ``output * 2**t`` moves up by 1, as the output there is the number below."""
+        wrong: Integers = np.zeros_like(outputs) if self.ties is None else (outputs + self.ties) & 1
+        return wrong == 1
 
 
 @dataclass(frozen=True)
@@ -184,8 +197,14 @@ class _Room:
 
     def __init__(self, conditions: _Conditions, points: Integers, member: NDArray[np.bool_], unsigned: bool) -> None:
         outputs = conditions.outputs
-        self._lower = _tightest(points, outputs, member & (outputs > 0), lower=True)
-        self._upper = _tightest(points, outputs + 1, member & (outputs < conditions.high), lower=False)
+
+        def bounds(values: Integers, chosen: NDArray[np.bool_], lower: bool) -> list[tuple[int, _Bounds]]:
+            moved = conditions.moved(values)
+            sides = [(0, chosen & ~moved)] + ([] if conditions.ties is None else [(1, chosen & moved)])
+            return [(move, _tightest(points, values, side, lower)) for move, side in sides]
+
+        self._lower = bounds(outputs, member & (outputs > 0), True)
+        self._upper = bounds(outputs + 1, member & (outputs < conditions.high), False)
         self._offset2 = conditions.offset2
         self._unsigned = unsigned
         self._point_bits = int(np.abs(points).max()).bit_length()
@@ -199,14 +218,20 @@ class _Room:
         infinity: Any = 1 << (_EXACT_INTEGER_BITS if exact else 3 * _EXACT_INTEGER_BITS)
         column: _Numbers = multiplier.astype(kind)[:, None]
         offset: Any = self._offset2 << (shift - 1)
-        starts: list[_Numbers] = []
-        for bounds in (self._lower, self._upper):
-            products: _Numbers = bounds.points.astype(kind) * column
-            starts.append(bounds.outputs.astype(kind) * (1 << shift) - products - offset)
-        lowest: _Numbers = np.array(starts[0].max(axis=1), dtype=kind)
-        highest: _Numbers = np.array(starts[1].min(axis=1), dtype=kind) - 1
-        lowest[~self._lower.present] = -infinity
-        highest[~self._upper.present] = infinity
+
+        def ends(sides: list[tuple[int, _Bounds]], none: int) -> list[_Numbers]:
+            found: list[_Numbers] = []
+            for move, bounds in sides:
+                products: _Numbers = bounds.points.astype(kind) * column
+                starts: _Numbers = bounds.outputs.astype(kind) * (1 << shift) - products - (offset - move)
+                starts[~bounds.present] = none
+                found.append(starts)
+            return found
+
+        lowest: _Numbers = np.array(np.concatenate(ends(self._lower, -infinity), axis=1).max(axis=1), dtype=kind)
+        highest: _Numbers = (
+            np.array(np.concatenate(ends(self._upper, infinity + 1), axis=1).min(axis=1), dtype=kind) - 1
+        )
         if self._unsigned:
             lowest[lowest < 0] = 0
         return lowest, highest
@@ -303,6 +328,14 @@ def _smallest_shift(solve: _Solver, steepest: float) -> _Candidate | None:
     return best
 
 
+def _smallest(conditions: _Conditions, steepest: float) -> _Candidate | None:
+    """The cheaper one of the candidates with one addend and with two; None where there is neither."""
+    one, two = (_smallest_shift(prepare(conditions), steepest) for prepare in (_one_sided, _two_sided))
+    if one is None or two is None:
+        return one or two
+    return one if one.multiplier_bits <= two.multiplier_bits + _TWO_SIDED_BITS else two
+
+
 # --- the finder -----------------------------------------------------------------------------------------------------
 
 
@@ -324,6 +357,7 @@ def find_rescale(
     low: int,
     high: int,
     name: str = "layer",
+    ties: int | None = None,
 ) -> Rescale:
     """The smallest constants with which the formula equals ``reference`` on every reachable accumulator.
 
@@ -338,6 +372,7 @@ def find_rescale(
     zero : stored number that the reference's 0 becomes.
     low, high : the clamp ``low <= u <= low + high``.
     name : the layer's name for the error text.
+    ties : parity of the output, less ``low``, that halves are rounded to, for constants that need it.
 
     Raises :class:`NoExactRescaleError` when no constants are found up to a shift of 62.
     """
@@ -346,7 +381,7 @@ def find_rescale(
         return clamp(reference(accumulators) + (zero - low), 0, high)
 
     points = _critical_points(clamped, minimum, maximum, high)
-    return find_rescale_at(points, clamped(points), slopes, bias, zero, low, high, name)
+    return find_rescale_at(points, clamped(points), slopes, bias, zero, low, high, name, ties)
 
 
 def find_rescale_at(
@@ -358,6 +393,7 @@ def find_rescale_at(
     low: int,
     high: int,
     name: str = "layer",
+    ties: int | None = None,
 ) -> Rescale:
     """The smallest constants with which the formula equals given outputs at given accumulators.
 
@@ -365,19 +401,18 @@ def find_rescale_at(
     ----------
     points : accumulators, (channels, points); each channel's ends, and both sides of every step, prove all between.
     outputs : outputs there, 0..``high``.
-    slopes, bias, zero, low, high, name : as in :func:`find_rescale`.
+    slopes, bias, zero, low, high, name, ties : as in :func:`find_rescale`.
 
     Raises :class:`NoExactRescaleError` when no constants are found up to a shift of 62.
     """
-    conditions = _Conditions(points, outputs, high, 2 * (zero - low) + 1)
     minimum, maximum = points.min(axis=1), points.max(axis=1)
     steepest = max(float(np.max(slopes)), 2.0**-MAXIMUM_SHIFT)
-    one, two = (_smallest_shift(prepare(conditions), steepest) for prepare in (_one_sided, _two_sided))
-    if one is not None and (two is None or one.multiplier_bits <= two.multiplier_bits + _TWO_SIDED_BITS):
-        best = one
-    elif two is not None:
-        best = two
-    else:
+    conditions = _Conditions(points, outputs, high, 2 * (zero - low) + 1)
+    best = _smallest(conditions, steepest)
+    if best is None and ties is not None:
+        conditions = replace(conditions, ties=ties)
+        best = _smallest(conditions, steepest)
+    if best is None:
         raise NoExactRescaleError(
             f"{name}: no requantisation constants with a shift of at most {MAXIMUM_SHIFT} equal the reference rounding "
             f"on accumulators {int(minimum.min())}..{int(maximum.max())}"
@@ -393,6 +428,7 @@ def find_rescale_at(
         bias=bias + best.delta,
         accumulator_bits=accumulator_bits(int((minimum + best.delta).min()), int((maximum + best.delta).max())),
         multiplier_bits=best.multiplier_bits,
+        ties=conditions.ties,
     )
     _prove(found, conditions, best.delta, name)
     return found
@@ -403,7 +439,7 @@ def _prove(rescale: Rescale, conditions: _Conditions, delta: Integers, name: str
     points: _Numbers = (conditions.points + delta[:, None]).astype(object)
     addend: _Numbers = np.where(points < 0, rescale.negative[:, None], rescale.positive[:, None]).astype(object)
     total = points * rescale.multiplier.astype(object)[:, None] + addend + (rescale.offset2 << (rescale.shift - 1))
-    outputs: _Numbers = np.minimum(np.maximum(total >> rescale.shift, 0), rescale.high)
+    outputs: _Numbers = np.minimum(np.maximum(floor_shift(total, rescale.shift, rescale.ties), 0), rescale.high)
     if bool(np.any(outputs != conditions.outputs)):
         raise NoExactRescaleError(f"{name}: the requantisation constants that were found fail their proof")
 

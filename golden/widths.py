@@ -316,6 +316,7 @@ class _Rewriter:
             shift=shift,
             low=low,
             high=high,
+            ties=None,
         )
 
 

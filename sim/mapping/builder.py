@@ -148,6 +148,15 @@ class Builder:
             high = constant >> 32
             self.emit(Opcode.ADDC, b=column + 32, b_width=width - 32, d=carry, d_width=1, constant=high, **flags)
 
+    def lower_ties(self, column: int, width: int, shift: int, ties: int, carry: int) -> None:
+        """Take 1 from a field where the bit at ``shift`` is not ``ties``; a whole number of 2**shift gets below it.
+
+        ``carry`` is a scratch column, and so is the one behind it.
+        """
+        opcode = Opcode.NOT if ties else Opcode.COPY
+        self.emit(opcode, a=column + shift, a_width=1, d=carry + 1, d_width=1)
+        self.add_constant(column, width, -1, 1, carry, predicate=carry + 1)
+
     def limit(self, column: int, width: int, low: int, high: int, *, signed: bool) -> None:
         """Limit a field to ``low``..``high``: CLAMP, or MAXC and MINC where a bound does not fit CLAMP."""
         field: dict[str, Any] = {"b": column, "b_width": width, "b_signed": signed}

@@ -150,6 +150,10 @@ class _Layer:
     def check(self) -> None:
         """Refuse what does not fit."""
         name, config = self.shape.name, self.config
+        if self.layer.rescale.ties is not None:
+            raise MappingError(
+                f"layer {name!r} rounds halves to even numbers, which mode constant cannot; another mode would do"
+            )
         live = [immediate for immediate in self.immediates if immediate.constant is None]
         widest = max((immediate.sum_columns for immediate in live), default=0)
         if widest > MAXIMUM_SUM:

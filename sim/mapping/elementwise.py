@@ -94,7 +94,7 @@ def result_rows(job: JobPlan, config: TileConfig) -> Integers:
 
 @dataclass(frozen=True)
 class ElementFields:
-    """First columns: operands, the second product, the sum, carries and the sign where addends depend on it.
+    """First columns: operands, the second product, the sum, carries with the flag of the sign or of ties behind it.
 
     ``end`` is the column behind the last one that is written.
     """
@@ -145,7 +145,7 @@ def _fields(shape: ElementwiseShape, base: int, given: tuple[int, ...] | None) -
     if len(operands) > 1:
         column += shape.factor_bits + max(shape.activation_bits[1:])
     scratch = column
-    total = column + (2 if shape.two_sided else 1)
+    total = column + (2 if shape.two_sided or shape.ties is not None else 1)
     end = total + max(shape.sum_bits, shape.shift + shape.output_bits)
     return ElementFields(tuple(operands), product, total, scratch, end)
 
@@ -221,6 +221,8 @@ def emit_elementwise(
         builder.add_constant(total, width, positive - sign, shape.constant_bits, scratch)
     else:
         builder.add_constant(total, width, positive, shape.constant_bits, scratch)
+    if shape.ties is not None:
+        builder.lower_ties(total, width, shape.shift, shape.ties, scratch)
     value = total + shape.shift
     builder.clamp(value, width - shape.shift, shape.low, shape.high, shape.output_bits, scratch)
     return value

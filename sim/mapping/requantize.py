@@ -20,7 +20,6 @@ __all__ = ["ConstantLoad", "Layout", "emit_requantize", "layout"]
 
 MAXIMUM_PART = 32  # bits of an operand of MUL
 MAXIMUM_FIELD = 64
-_SCRATCH = 1
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Layout:
 
     Parameters
     ----------
-    carry, multiplier, product, accumulator : first columns.
+    carry, multiplier, product, accumulator : first columns; the flag of ties is behind that of carries.
     gap : columns between the product's first ``operand_bits`` and the accumulator.
     part : bits of the accumulator that are multiplied at a time, at most ``gap``.
     product_bits : columns of the product that hold it sign-extended, as wide as the additions after it need.
@@ -84,13 +83,14 @@ def layout(shape: RequantizeShape, config: TileConfig, name: str, reserved: int 
     product = accumulator - gap - shape.operand_bits
     multiplier = product - (0 if shape.uniform else shape.operand_bits)
     bits = _product_bits(shape)
-    if bits - shape.shift + 1 > MAXIMUM_FIELD:
+    field = bits - shape.shift + 1 if shape.ties is None else bits
+    if field > MAXIMUM_FIELD:
         raise MappingError(
-            f"layer {name!r} needs a sum of {bits - shape.shift + 1} bits to requantise, an instruction can name at "
+            f"layer {name!r} needs a sum of {field} bits to requantise, an instruction can name at "
             f"most {MAXIMUM_FIELD}; narrower activations or weights would do"
         )
     part = min(MAXIMUM_PART, gap)
-    return Layout(multiplier - _SCRATCH, multiplier, product, accumulator, gap, part, bits)
+    return Layout(multiplier - _scratch(shape), multiplier, product, accumulator, gap, part, bits)
 
 
 def emit_requantize(
@@ -112,6 +112,8 @@ def emit_requantize(
     builder.add_constant(
         place.product + first, place.product_bits - first, shape.offset2, signed_bits(shape.offset2), place.carry
     )
+    if shape.ties is not None:
+        builder.lower_ties(place.product, place.product_bits, shape.shift, shape.ties, place.carry)
     builder.clamp(value, width, shape.low, shape.high, shape.bits, place.carry)
     return value
 
@@ -225,9 +227,14 @@ def _product_bits(shape: RequantizeShape) -> int:
     return max(whole, shape.shift + 1, first + signed_bits(*ends, *(end + shape.offset2 for end in ends)))
 
 
+def _scratch(shape: RequantizeShape) -> int:
+    """Columns of carries, and of the flag of ties behind it."""
+    return 1 if shape.ties is None else 2
+
+
 def _fixed_columns(shape: RequantizeShape) -> int:
     """Columns of everything but the gap."""
-    return _SCRATCH + shape.operand_bits * (1 if shape.uniform else 2) + shape.accumulator_bits
+    return _scratch(shape) + shape.operand_bits * (1 if shape.uniform else 2) + shape.accumulator_bits
 
 
 def _minimum_gap(shape: RequantizeShape) -> int:

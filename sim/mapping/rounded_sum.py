@@ -43,7 +43,7 @@ def rounded_fields(
     """Where the fields lie: from column ``base``, or with ``given`` operands that lie elsewhere."""
     inputs = sum(shape.activation_bits)
     total = max(shape.sum_bits, shape.shift + shape.output_bits)
-    scratch = 2 if shape.two_sided or rounded.two_sided else 1
+    scratch = 2 if shape.two_sided or rounded.two_sided or shape.ties is not None else 1
     addition = base + scratch + max(total, inputs + rounded.shift)
     product = addition - rounded.shift
     first = product - inputs

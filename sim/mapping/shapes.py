@@ -37,7 +37,7 @@ class RequantizeShape:
     clamped : x is limited to the range of B bits first (when it could be outside).
     two_sided : the addend depends on the sign of x.
     uniform : all channels have the same multiplier and addends.
-    shift, offset2, low, high : as in :class:`~golden.graph.Rescale`.
+    shift, offset2, low, high, ties : as in :class:`~golden.graph.Rescale`.
     bits : width of the output's stored numbers.
     """
 
@@ -53,6 +53,7 @@ class RequantizeShape:
     low: int
     high: int
     bits: int
+    ties: int | None = None
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,7 @@ class ElementwiseShape(LayerShape):
     sum_bits : two's complement width of every sum that counts: with ``sign_addend`` and with either addend.
     constant_bits : two's complement width of the constants that are added.
     rounded : how the operands are added when one of them is rounded first.
+    ties : as in :class:`~golden.graph.Rescale`.
     """
 
     kind: ClassVar[str] = "elementwise"
@@ -196,6 +198,7 @@ class ElementwiseShape(LayerShape):
     low: int
     high: int
     rounded: RoundedSumShape | None = None
+    ties: int | None = None
 
 
 @dataclass(frozen=True)
@@ -308,7 +311,8 @@ def _requantize_shape(rescale: Rescale, target: FeatureMap) -> RequantizeShape:
         return [(x * m + (n if x < 0 else p) + offset) >> rescale.shift for m, p, n in entries]
 
     def saturates(bits: int) -> bool:
-        return all(y >= rescale.high for y in steps((1 << bits) - 1))
+        lowered = 0 if rescale.ties is None else 1
+        return all(y - lowered >= rescale.high for y in steps((1 << bits) - 1))
 
     def vanishes(bits: int) -> bool:
         return all(y <= 0 for y in steps(-(1 << bits)))
@@ -343,6 +347,7 @@ def _requantize_shape(rescale: Rescale, target: FeatureMap) -> RequantizeShape:
         low=rescale.low,
         high=rescale.high,
         bits=target.bits,
+        ties=rescale.ties,
     )
 
 
@@ -363,7 +368,8 @@ def _elementwise_shape(layer: Elementwise, common: dict[str, Any]) -> Elementwis
         constants = [
             layer.sign_addend, layer.addend_negative - layer.addend_positive, layer.addend_positive - layer.sign_addend
         ]  # fmt: skip
-    sums = signed_bits(*addends, *(largest + addend for addend in addends))
+    lowered = 0 if layer.ties is None else 1
+    sums = signed_bits(*(addend - lowered for addend in addends), *(largest + addend for addend in addends))
     return ElementwiseShape(
         **common,
         factor_bits=factor_bits,
@@ -374,6 +380,7 @@ def _elementwise_shape(layer: Elementwise, common: dict[str, Any]) -> Elementwis
         low=layer.low,
         high=layer.high,
         rounded=rounded,
+        ties=layer.ties,
     )
 
 
