@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,29 +42,32 @@ class NetworkInput:
     Parameters
     ----------
     file : where it came from; arrays of several inputs add their index in brackets.
-    values : int8 numbers, shape (height, width, channels).
+    values : signed numbers, shape (height, width, channels): int8, for inputs of more than 8 bits int16.
     """
 
     file: str
-    values: NDArray[np.int8]
+    values: NDArray[np.signedinteger[Any]]
 
 
-def load_inputs(files: Iterable[str | Path], wanted: FeatureMap) -> list[NetworkInput]:
+def load_inputs(files: Iterable[str | Path], wanted: FeatureMap, *, half_even: bool = False) -> list[NetworkInput]:
     """Return the inputs of all *files*, in their order, each fit for the feature map *wanted*.
+
+    With *half_even*, halves of floating-point numbers are rounded to even numbers, else away from zero.
 
     Raises
     ------
     UserError
         If one is missing, damaged, or of another size or kind.
     """
-    return [found for file in files for found in load_input(file, wanted)]
+    return [found for file in files for found in load_input(file, wanted, half_even=half_even)]
 
 
-def load_input(file: str | Path, wanted: FeatureMap) -> list[NetworkInput]:
+def load_input(file: str | Path, wanted: FeatureMap, *, half_even: bool = False) -> list[NetworkInput]:
     """Return the inputs of one picture or ``.npy`` file.
 
-    An array has the shape (height, width, channels), or one more axis in front for several inputs. Its int8 numbers are
-    taken as they are; floating-point numbers are quantised with the input's scale and zero point.
+    An array has the shape (height, width, channels), or one more axis in front for several inputs. Its int8 numbers
+    (int16 where the input has more than 8 bits) are taken as they are, as the stored number less half its range;
+    floating-point numbers are quantised with the input's scale and zero point.
 
     Raises
     ------
@@ -72,15 +76,26 @@ def load_input(file: str | Path, wanted: FeatureMap) -> list[NetworkInput]:
     """
     content = read_input(file, "input")
     if Path(file).suffix.lower() == ".npy":
-        return _from_array(str(file), content, wanted)
+        return _from_array(str(file), content, wanted, half_even)
     return [NetworkInput(str(file), _from_picture(str(file), content, wanted))]
 
 
-def quantise(values: NDArray[np.floating], scale: float, zero_point: int) -> NDArray[np.int8]:
-    """Return ``round(values / scale) + zero_point`` clamped to int8; single precision, halves away from zero."""
+def quantise(
+    values: NDArray[np.floating], scale: float, zero_point: int, bits: int = 8, *, half_even: bool = False
+) -> NDArray[np.signedinteger[Any]]:
+    """Return ``round(values / scale) + zero_point`` clamped to signed numbers of *bits*; single precision.
+
+    Halves are rounded away from zero, or to even numbers.
+    """
     steps = (values.astype(np.float32) / np.float32(scale)).astype(np.float64)
-    rounded = np.trunc(steps + np.copysign(0.5, steps))
-    return np.clip(rounded + zero_point, -128, 127).astype(np.int8)
+    rounded = np.rint(steps) if half_even else np.trunc(steps + np.copysign(0.5, steps))
+    limit = 1 << (bits - 1)
+    return np.clip(rounded + zero_point, -limit, limit - 1).astype(_kind(bits))
+
+
+def _kind(bits: int) -> type[np.int8] | type[np.int16]:
+    """The data type of an array of inputs."""
+    return np.int8 if bits <= 8 else np.int16
 
 
 def _from_picture(file: str, content: bytes, wanted: FeatureMap) -> NDArray[np.int8]:
@@ -89,6 +104,8 @@ def _from_picture(file: str, content: bytes, wanted: FeatureMap) -> NDArray[np.i
         raise UserError(
             f"input {file} must be an .npy file: the model takes {height}x{width}x{channels} numbers, no picture"
         )
+    if wanted.bits != 8:
+        raise UserError(f"input {file} must be an .npy file: the model takes numbers of {wanted.bits} bits, no picture")
     kind = KINDS[channels]
     try:
         with Image.open(io.BytesIO(content)) as picture:
@@ -105,12 +122,12 @@ def _from_picture(file: str, content: bytes, wanted: FeatureMap) -> NDArray[np.i
     return (pixels.astype(np.int16) - 128).astype(np.int8).reshape(height, width, channels)
 
 
-def _from_array(file: str, content: bytes, wanted: FeatureMap) -> list[NetworkInput]:
+def _from_array(file: str, content: bytes, wanted: FeatureMap, half_even: bool) -> list[NetworkInput]:
     try:
         array = np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise UserError(f"input {file} is not a readable .npy file") from error
-    shape = wanted.shape
+    shape, kind = wanted.shape, _kind(wanted.bits)
     if not isinstance(array, np.ndarray) or array.shape[-3:] != shape or array.ndim > 4 or array.shape[0] == 0:
         sizes = "x".join(map(str, shape))
         found = "x".join(map(str, array.shape)) if isinstance(array, np.ndarray) else "several arrays"
@@ -120,11 +137,16 @@ def _from_array(file: str, content: bytes, wanted: FeatureMap) -> list[NetworkIn
     if np.issubdtype(array.dtype, np.floating):
         if not np.isfinite(array).all():
             raise UserError(f"input {file} must hold finite numbers, it has NaN or infinity")
-        values = quantise(array, wanted.scale, wanted.zero - 128)
-    elif array.dtype == np.int8:
+        values = quantise(array, wanted.scale, wanted.zero + wanted.minimum, wanted.bits, half_even=half_even)
+    elif array.dtype == kind:
+        limit = -wanted.minimum
+        if array.min() < -limit or array.max() >= limit:
+            raise UserError(
+                f"input {file} must hold numbers from {-limit} to {limit - 1}, it has {array.min()} to {array.max()}"
+            )
         values = array
     else:
-        raise UserError(f"input {file} must hold int8 or floating-point numbers, not {array.dtype}")
+        raise UserError(f"input {file} must hold {kind.__name__} or floating-point numbers, not {array.dtype}")
     if values.ndim == 3:
         return [NetworkInput(file, values)]
     return [NetworkInput(f"{file}[{index}]", one) for index, one in enumerate(values)]

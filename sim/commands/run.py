@@ -75,7 +75,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("model", metavar="MODEL", help="a built-in network (resnet8) or a .tflite file")
+    parser.add_argument("model", metavar="MODEL", help="a built-in network (resnet8), or a .tflite or .onnx file")
     parser.add_argument(
         "--input",
         metavar="FILE",
@@ -100,11 +100,11 @@ def prepare(arguments: argparse.Namespace) -> RunRequest:
     """Read what the command line names, quickest first, and refuse what does not fit."""
     from hw.accelerator.named import load_system
     from hw.config import TileConfig
-    from sim.models import MODELS, data_file, load_model
+    from sim.models import MODEL_FILES, MODELS, data_file, load_model
     from sim.pictures import load_inputs
     from sim.tools import find_compiler, find_simulator
 
-    if arguments.input is None and arguments.model not in MODELS and arguments.model.lower().endswith(".tflite"):
+    if arguments.input is None and arguments.model not in MODELS and arguments.model.lower().endswith(MODEL_FILES):
         raise UserError("--input must be given for a model that is not built in")
     if arguments.jobs > 1 and arguments.engine not in PARALLEL_ENGINES:
         raise UserError(f"--jobs must be 1 for engine {arguments.engine}: only rtl and golden run inputs at once")
@@ -122,7 +122,9 @@ def prepare(arguments: argparse.Namespace) -> RunRequest:
         model=graph.name,
         graph=graph,
         config=config,
-        inputs=load_inputs(arguments.input or [data_file(DEFAULT_INPUT)], graph.maps[graph.input]),
+        inputs=load_inputs(
+            arguments.input or [data_file(DEFAULT_INPUT)], graph.maps[graph.input], half_even=graph.half_even_input
+        ),
         engine=arguments.engine,
         simulator=arguments.sim,
         mode=arguments.mode,

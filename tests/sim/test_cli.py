@@ -247,7 +247,7 @@ def test_run_that_differs(host: SimpleNamespace, capfd: pytest.CaptureFixture[st
 
 def test_run_unknown_model(refuses: Refuses) -> None:
     refuses(
-        "model must be one of resnet8 or a .tflite file, not 'lenet'; the nearest is 'resnet8'",
+        "model must be one of resnet8 or a .tflite or .onnx file, not 'lenet'; the nearest is 'resnet8'",
         "run",
         "lenet",
         "--input",
