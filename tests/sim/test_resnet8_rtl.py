@@ -17,9 +17,12 @@ from golden import operators
 from golden.graph import Graph, Integers
 from golden.tile import GoldenTile
 from hw.config import CONFIGS
+from sim.evaluate.evaluate import evaluate
+from sim.evaluate.widths import Widths
 from sim.host import Network, NetworkResult, run_graph
 from sim.mapping.bits import from_bits, to_bits
 from sim.models import MODELS, data_file, load_model
+from sim.networks.load import load_network
 from sim.pictures import load_inputs
 from sim.rtl_engine import RtlEngine
 from tests.sim.reference import (
@@ -118,6 +121,22 @@ def test_counters_of_every_layer_equal_the_laws_of_another_process(
         assert one.result.cycles == sum(
             value for law in laws.values() for name, value in law.items() if name.startswith("cycles.")
         )
+
+
+def test_evaluation_equals_what_the_hardware_counts(shown: list[Shown]) -> None:
+    network = load_network("resnet8")
+    cost = evaluate(network, Widths(), CAP)
+    for one in shown:
+        counted = {layer.plan.shape.name: layer.cycles for layer in one.result.layers}
+        assert {layer.name: layer.total for layer in cost.layers} == counted
+    events = cost.events
+    layers = [layer.counters for layer in shown[0].result.layers if layer.counters]
+    summed = {name: sum(counters[name] for counters in layers) for name in layers[0]}
+    assert events.compares == summed["events.compares"]
+    assert events.compared_cells == summed["events.compared_columns"] * CAP.rows
+    assert events.writes == summed["events.writes"]
+    assert events.driven_cells == summed["events.written_columns"] * CAP.rows
+    assert events.instructions == summed["events.instructions"]
 
 
 def test_golden_counts_what_the_hardware_counts(graph: Graph, shown: list[Shown]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -16,7 +17,10 @@ from hw.accelerator.config import ACCELERATORS
 from hw.accelerator.protocol import Unit
 from sim.accelerator.network import AcceleratorNetwork
 from sim.accelerator.rtl_engine import RtlAccelerator
+from sim.evaluate.evaluate import evaluate
+from sim.evaluate.widths import Widths
 from sim.models import MODELS, data_file, load_model
+from sim.networks.load import load_network
 from sim.pictures import load_inputs
 from tests.sim.accelerator.counted import assert_law
 from tests.tflite_models import reference_tensors
@@ -43,6 +47,15 @@ def picture(graph: Graph, name: str) -> Integers:
     return load_inputs([data_file(f"cifar10/{name}.png")], source)[0].values.astype(np.int64) - source.minimum
 
 
+def cycles_of_groups(network: AcceleratorNetwork, goes: list[int], cycles: int) -> list[int]:
+    """Counted cycles of layers that phases work on together; what comes before the first go belongs to the first."""
+    spent: dict[str, int] = {}
+    names = [network.marks[0].layers[0], *(mark.layers[0] for mark in network.marks)]
+    for name, (first, last) in zip(names, itertools.pairwise([0, *goes, cycles]), strict=True):
+        spent[name] = spent.get(name, 0) + last - first
+    return list(spent.values())
+
+
 def test_logits_cycles_and_traffic(graph: Graph, engine: RtlAccelerator) -> None:
     network = AcceleratorNetwork(graph, MESH)
     expected = law(network.commands(np.zeros(graph.maps[graph.input].shape, np.int64)), MESH)
@@ -54,6 +67,9 @@ def test_logits_cycles_and_traffic(graph: Graph, engine: RtlAccelerator) -> None
         assert np.array_equal(output.reshape(-1) - 128, logits.reshape(-1))
         assert int(np.argmax(output)) == label
         assert_law(outcome, expected, MESH)
+        cost = evaluate(load_network("resnet8"), Widths(), MESH)
+        assert cost.total == outcome.cycles
+        assert [layer.total for layer in cost.layers] == cycles_of_groups(network, outcome.goes, outcome.cycles)
         words = network.words
         assert outcome.registers["WORDS_IN"] == sum(count for kind, count in words.items() if kind != "result")
         assert outcome.registers["WORDS_OUT"] == words["result"] == len(outcome.words)
