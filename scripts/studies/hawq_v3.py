@@ -2,7 +2,7 @@
 
 The abstract of the BF-IMNA paper (arXiv:2411.01417) says of ResNet18: with a high latency budget accuracy is closest to
 INT8 and the energy-delay product is the highest; with a low one the energy-delay product is closest to INT4, and the
-loss of accuracy is larger.  ``tests/sim/evaluate/test_hawq.py`` checks that our figures say the same.
+loss of accuracy is larger.  ``tests/sim/evaluate/test_hawq_study.py`` checks that our figures say the same.
 """
 
 from __future__ import annotations

@@ -116,17 +116,21 @@ def main(arguments: argparse.Namespace) -> int:
     for option, target in outputs.items():
         if target is not None:
             check_output(target, f"{option} file")
+    quantities_given = [budget.quantity for budget in arguments.budget]
+    if arguments.minimise in quantities_given:
+        raise UserError(f"--budget must be of another quantity than --minimise, not {arguments.minimise}")
+    for quantity in quantities_given:
+        if quantities_given.count(quantity) > 1:
+            raise UserError(f"--budget must be given once for each quantity, not twice for {quantity}")
     network = load_network(arguments.network)
     table, residual_bits = _table(network, arguments)
     machine, technology = load_machine(arguments.config), load_technology(arguments.technology)
     costs = EvaluatedCosts(
         network, machine, technology, mode=arguments.mode, batch=arguments.batch, residual_bits=residual_bits
     )
+    limits = {budget.quantity: _limit(budget, network, costs, table) for budget in arguments.budget}
     with progress("costs of layers", 1 + len(table)) as advance:
         search = prepare_search(costs, table, residual_bits, advance)
-    limits = {budget.quantity: _limit(budget, network, costs, table) for budget in arguments.budget}
-    if arguments.minimise in limits:
-        raise UserError(f"--budget must be of another quantity than --minimise, not {arguments.minimise}")
     widths = search.solve(arguments.minimise, limits)
     report = search_report(search, costs, table, widths, arguments.minimise, limits)
     if arguments.output is not None:
