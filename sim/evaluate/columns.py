@@ -40,6 +40,13 @@ class Column:
     text: bool = False
     rank: int = 0
 
+    @property
+    def width(self) -> int:
+        """Characters of a terminal that its longest text takes."""
+        from rich.cells import cell_len
+
+        return max(map(cell_len, (self.heading, self.unit, self.total, *self.cells)))
+
 
 def number(value: float | None) -> str:
     """Return *value* with four digits that count, "" for None and 0: a figure that a layer does not have."""

@@ -152,7 +152,8 @@ def svg_text(figure: Figure, name: str, title: str) -> str:
 @_styled
 def cycles_figure(cost: NetworkCost) -> Figure:
     """Draw the cycles of each layer, stacked by :data:`sim.evaluate.cost.PARTS`."""
-    return _stacked([layer.name for layer in cost.layers], [layer.cycles for layer in cost.layers], "cycles", "", 1)
+    cycles = [{part: layer.cycles.get(part, 0) for part in PARTS} for layer in cost.layers]
+    return _stacked([layer.name for layer in cost.layers], cycles, "cycles", "", 1)
 
 
 @_styled
@@ -186,7 +187,7 @@ def _stacked(
     for part in shown:
         widths = [scale * one.get(part, 0) for one in values]
         colour = COLOURS.get(part, SPARE)
-        axes.barh(places, widths, left=left, color=colour, edgecolor="white", linewidth=0.3, height=0.8, label=part)
+        axes.barh(places, widths, left=left, color=colour, height=0.8, label=part)
         left = [start + width for start, width in zip(left, widths, strict=True)]
     axes.set_yticks(places, [_short(name) for name in names])
     axes.set_ylim(max(len(names), 1) - 0.4, -0.6)

@@ -18,7 +18,6 @@ from sim.evaluate.results import Results, results
 from sim.report import version
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from sim.evaluate.cost import NetworkCost
@@ -30,9 +29,6 @@ SCHEMA = 1
 """Version of the JSON; raised when a field changes its meaning or goes away."""
 
 PIPE_WIDTH = 160
-
-UNBOUNDED = 10000
-"""Characters that no table needs."""
 
 
 def evaluation_json(cost: NetworkCost, technology: Technology) -> dict[str, Any]:
@@ -122,8 +118,8 @@ def print_evaluation(cost: NetworkCost, technology: Technology, stream: TextIO) 
     how = f"widths {cost.bits}, mode {cost.mode}, batch {cost.batch}"
     line(f"{how}, technology {technology.name} at {found.supply_v:g} V")
     if cost.layers:
-        console.print(_fitting_cycles(found, console))
-        console.print(_fitting_figures(found, console))
+        console.print(_table(_fitting_cycles(found, console.width)))
+        console.print(_table(_fitting_figures(found, console.width)))
     totals = ", ".join(" ".join(total) for total in summary(found))
     line(f"total: {totals}; a MAC is {OPERATIONS_PER_MAC} operations")
     for assumption in found.brief_assumptions:
@@ -172,29 +168,28 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
-def _fitting_cycles(found: Results, console: Console) -> Table:
-    """The table of cycles with as many parts of their own as there is room for, the largest ones."""
+def _fitting_cycles(found: Results, width: int) -> list[Column]:
+    """The columns of cycles with as many parts of their own as there is room for, the largest ones."""
     totals = found.cost.cycles
     parts = sorted(shown_parts(found), key=lambda part: -totals[part])
-    table = _table(cycle_columns(found, parts))
-    while parts and not _fits(table, console):
+    columns = cycle_columns(found, parts)
+    while parts and not _fits(columns, width):
         parts.pop()
-        table = _table(cycle_columns(found, parts))
-    return table
+        columns = cycle_columns(found, parts)
+    return columns
 
 
-def _fitting_figures(found: Results, console: Console) -> Table:
-    """The table of figures without the columns that there is no room for."""
+def _fitting_figures(found: Results, width: int) -> list[Column]:
+    """The columns of figures without those that there is no room for."""
     columns = figure_columns(found)
-    table = _table(columns)
-    while any(column.rank for column in columns) and not _fits(table, console):
+    while any(column.rank for column in columns) and not _fits(columns, width):
         columns.remove(max(reversed(columns), key=lambda column: column.rank))
-        table = _table(columns)
-    return table
+    return columns
 
 
-def _fits(table: Table, console: Console) -> bool:
-    return console.measure(table, options=console.options.update(max_width=UNBOUNDED)).maximum <= console.width
+def _fits(columns: list[Column], width: int) -> bool:
+    """Whether the columns, two characters between them and one at each end fit."""
+    return sum(column.width + 2 for column in columns) <= width
 
 
 def _table(columns: list[Column]) -> Table:
@@ -204,7 +199,7 @@ def _table(columns: list[Column]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
         heading = f"{column.heading}\n{column.unit}".rstrip()
-        table.add_column(heading, justify="left" if column.text else "right", no_wrap=True)
+        table.add_column(heading, justify="left" if column.text else "right", no_wrap=True, width=column.width)
     for row in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*row)
     table.add_section()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.evaluate.columns import OTHER, cycle_columns, figure_columns, number, shown_parts
+from sim.evaluate.columns import OTHER, Column, cycle_columns, figure_columns, number, shown_parts
 from sim.evaluate.cost import PARTS
 from sim.evaluate.results import results
 from tests.evaluations import TECHNOLOGY, layer_cost, network_cost
@@ -36,6 +36,12 @@ def test_parts_without_a_column_are_summed_up() -> None:
     assert columns[OTHER].cells == (f"{sum(cycles.values()) - cycles['load'] - cycles['store']:,}", "80")
     total = FOUND.cost.cycles
     assert columns[OTHER].total == f"{FOUND.cost.total - total['load'] - total['store']:,}"
+
+
+def test_width_is_that_of_the_longest_text() -> None:
+    assert Column("MACs", "[M]", ("1,234.5", ""), "9").width == 7
+    assert Column("layer", "", ("層1",), "total").width == 5
+    assert Column("op", "", ("畳み込み",), "").width == 8
 
 
 def test_every_quantity_has_a_unit() -> None:

@@ -4,6 +4,8 @@ import dataclasses
 import itertools
 import random
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from xml.etree import ElementTree
 
@@ -31,7 +33,7 @@ from sim.evaluate.plots import (
 )
 from tests.evaluations import layer_cost, network_cost
 
-LARGE = network_cost(*(layer_cost(f"stage{seed}.block.conv", seed=seed) for seed in range(60)))
+LARGE = network_cost(*(layer_cost(f"stage{seed}.block.conv", seed=seed) for seed in range(24)))
 SMALL = network_cost(layer_cost("conv", seed=1), layer_cost("pool", weight_bits=None), layer_cost("fc", weight_bits=4))
 NOTHING = network_cost()
 IDLE = network_cost(dataclasses.replace(layer_cost("idle"), cycles={}, events=Events()))
@@ -95,6 +97,18 @@ def test_svg_is_well_formed_and_the_same_each_time(name: str) -> None:
     identifiers = {element.attrib["id"] for element in root.iter() if "id" in element.attrib}
     used = re.findall(r'href="([^"]*)"', text) + re.findall(r"url\(([^)]*)\)", text)
     assert {reference.removeprefix("#") for reference in used} <= identifiers
+
+
+def test_matplotlib_is_imported_late() -> None:
+    code = "import sys, sim.evaluate.page; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_bars_are_in_the_order_of_parts() -> None:
+    parts = list(reversed(PARTS))
+    layer = dataclasses.replace(layer_cost("conv"), cycles=dict.fromkeys(parts, 5))
+    axes = axes_of(cycles_figure(network_cost(layer)))
+    assert [bars.get_label() for bars in axes.containers] == list(PARTS)
 
 
 def test_text_is_text() -> None:
