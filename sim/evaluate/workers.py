@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
 from golden.engine import TileError
@@ -79,18 +81,35 @@ def _worth_processes(elapsed: float, total: int, left: int) -> bool:
     return elapsed > HEAD_START and elapsed / (total - left) * left > WORTH
 
 
-def _joblib(work: _Work, left: Sequence[tuple[int, Any]], workers: int, **options: Any) -> Iterator[tuple[int, Any]]:
+def _joblib(work: _Work, left: Sequence[tuple[int, Any]], workers: int, **backend: Any) -> Iterator[tuple[int, Any]]:
     """Let joblib do the work; when this is left early, its processes are ended."""
     import joblib
 
-    options |= {"return_as": "generator_unordered", "batch_size": min(BATCH, -(-len(left) // (4 * workers)))}
+    batch: Any = min(BATCH, -(-len(left) // (4 * workers)))
     tasks = (joblib.delayed(work)(number, item) for number, item in left)
-    results: Any = joblib.Parallel(**options)(tasks)
+    with joblib.parallel_config(**backend), _interrupts_ignored():
+        results: Any = joblib.Parallel(return_as="generator_unordered", batch_size=batch)(tasks)
     try:
         with closing(results):
             yield from results
     except BrokenProcessPool as error:
         raise TileError("a process ended in the middle of its points") from error
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ignore interrupts from the keyboard for a moment, and let processes that start meanwhile always ignore them.
+
+    They reach all processes of a terminal at once; it is this process that ends the others.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _on_cluster(
@@ -99,11 +118,12 @@ def _on_cluster(
     """Let the workers of a Dask scheduler do the work."""
     try:
         from distributed import Client
+        from distributed.comm.addressing import resolve_address
         from distributed.scheduler import KilledWorker
     except ImportError:
         raise UserError("--cluster needs the package distributed: pip install 'bfimna[cluster]'") from None
     try:
-        client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        client: Any = Client(resolve_address(address), timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise UserError(
             f"--cluster must be the address of a Dask scheduler that answers, such as tcp://host:8786; {address!r} "
