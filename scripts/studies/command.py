@@ -16,10 +16,10 @@ from sim.options import nearest
 from sim.report import SCHEMA, json_text, version
 
 from .comparison import relative
-from .studies import STUDIES, Study, list_markdown, readme_markdown
+from .studies import README_TABLES, STUDIES, Study, list_markdown
 from .table import Table
 
-__all__ = ["main", "replaced", "study_json"]
+__all__ = ["generated", "main", "replaced", "study_json"]
 
 ALL = "all"
 HERE = Path(__file__).resolve().parent
@@ -127,16 +127,27 @@ def _page(network: str) -> str:
     return html_page(runs, load_technology("sram"), accuracy=top1, accuracy_source="HAWQ-V3, arXiv:2011.10680")
 
 
-def _update() -> None:
-    """Renew what pages of the project have of studies, where they have a place for it."""
-    tables = {"list": list_markdown(), **readme_markdown()}
-    tables["comparison"] = STUDIES["comparison"].run().markdown()
-    tables["relative"] = relative().markdown()
+def generated() -> dict[Path, str]:
+    """The pages with tables of studies, as they should be; a page has a table where it has a place for it."""
+    tables = {
+        "list": list_markdown,
+        "comparison": lambda: STUDIES["comparison"].run().markdown(),
+        "relative": lambda: relative().markdown(),
+        **README_TABLES,
+    }
+    pages: dict[Path, str] = {}
     for page in (HERE / "README.md", ROOT / "README.md", ROOT / "docs" / "comparison.md"):
-        text = before = page.read_text(encoding="utf-8")
+        text = page.read_text(encoding="utf-8")
         for name, table in tables.items():
             if f"<!-- {name} -->" in text:
-                text = replaced(text, name, table)
-        if text != before:
+                text = replaced(text, name, table())
+        pages[page] = text
+    return pages
+
+
+def _update() -> None:
+    """Write the pages that are not as they should be."""
+    for page, text in generated().items():
+        if text != page.read_text(encoding="utf-8"):
             page.write_text(text, encoding="utf-8")
             print(page.relative_to(ROOT))

@@ -29,6 +29,11 @@ BATCHES = (1, 2, 4, 8, 16, 32)
 ENDS = "first and last "
 """Begins the names of widths that are 8 in the first and the last layer, and another number between them."""
 
+WIDTH_NOTES = (
+    "Fixed widths are those of all layers, the first and the last one too. The paper's mixed ones are not known.",
+    "With HAWQ-V3's widths residual maps have 16 bits, with the others those that their readers ask for.",
+)
+
 FIGURES = (
     Column("cycles", "cycles"),
     Column("latency_ms", "latency [ms]"),

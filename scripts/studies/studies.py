@@ -11,7 +11,7 @@ from .comparison import comparison
 from .peak import peak
 from .table import Table
 
-__all__ = ["STUDIES", "Study", "list_markdown", "readme_markdown"]
+__all__ = ["README_TABLES", "STUDIES", "Study", "list_markdown"]
 
 PAPER = "BF-IMNA, arXiv:2411.01417"
 HAWQ = "HAWQ-V3, arXiv:2011.10680"
@@ -132,15 +132,18 @@ def list_markdown() -> str:
     return "\n".join(lines)
 
 
-def readme_markdown() -> dict[str, str]:
-    """Tables of results for the project's README, by the names of their markers.
-
-    ``studies``: three networks at 4 and 8 bits on the limited array; ``hawq``: the study of ResNet18.
-    """
+def results_markdown() -> str:
+    """Three networks at 4 and 8 bits on the limited array, for the project's README."""
     found = STUDIES["precision-lr"].run()
     place = [column.name for column in found.columns].index("bits")
     chosen = Table(found.columns, tuple(row for row in found.rows if row[place] in README_WIDTHS))
-    return {
-        "studies": chosen.markdown(README_COLUMNS),
-        "hawq": STUDIES["hawq-resnet18"].run().markdown(HAWQ_COLUMNS),
-    }
+    return chosen.markdown(README_COLUMNS)
+
+
+def hawq_markdown() -> str:
+    """The study of ResNet18, for the project's README."""
+    return STUDIES["hawq-resnet18"].run().markdown(HAWQ_COLUMNS)
+
+
+README_TABLES: dict[str, Callable[[], str]] = {"studies": results_markdown, "hawq": hawq_markdown}
+"""Tables of results by the names of their markers, ``<!-- studies -->`` .. ``<!-- end -->``."""
