@@ -44,7 +44,7 @@ from sim.importers.onnx_values import (
     WindowMean,
 )
 
-__all__ = ["load"]
+__all__ = ["kernel_differences", "load"]
 
 _ADVICE = {
     "Trunc": "use a Quant node instead of Trunc",
@@ -107,6 +107,7 @@ class _Importer:
             "Unsqueeze": self._reshape,
             "Transpose": self._transpose,
         }
+        self.graph = self._graph()
 
     # --- refusals and look-ups
 
@@ -768,7 +769,11 @@ class _Importer:
             grid = self._writer.reorder([grid], grid.map.shape, name, "select", channels=_found(grid.order, wanted))
         return grid
 
-    def graph(self) -> Graph:
+    def differences(self) -> dict[str, int]:
+        """See :func:`kernel_differences`."""
+        return self._writer.kernel_differences()
+
+    def _graph(self) -> Graph:
         """The integer graph of the file."""
         nodes = list(self._file.nodes)
         while len(nodes) > 1 and nodes[-1].op in _HOST:
@@ -798,6 +803,19 @@ def _found(order: tuple[int, ...], wanted: NDArray[Any]) -> tuple[int, ...]:
     return tuple(int(stored[place]) for place in wanted.reshape(-1))
 
 
+def kernel_differences(path: str | Path) -> dict[str, int]:
+    """By layer of an ONNX file: for how many reachable accumulators onnxruntime's kernel gives another number.
+
+    0 proves that a layer's numbers are onnxruntime's.  Layers for which it has no kernel on integers are left out.
+
+    Raises
+    ------
+    ModelError
+        As :func:`load`.
+    """
+    return _import(path, None).differences()
+
+
 def load(path: str | Path, name: str | None = None) -> Graph:
     """The integer graph of an ONNX or QONNX file; ``name`` is the file's name without its ending unless given.
 
@@ -806,8 +824,12 @@ def load(path: str | Path, name: str | None = None) -> Graph:
     ModelError
         If it is no such file, or something in it is not supported; the text names the node.
     """
+    return _import(path, name).graph
+
+
+def _import(path: str | Path, name: str | None) -> _Importer:
     file = Path(path)
     if not file.is_file():
         raise ModelError(f"model {file}: no such file")
     label = file.stem if name is None else name
-    return _Importer(read_file(file, label), label).graph()
+    return _Importer(read_file(file, label), label)

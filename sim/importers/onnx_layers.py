@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden import rescale
 from golden.graph import AveragePool, Conv, Elementwise, FeatureMap, Integers, Layer, MaxPool, Reorder, Rescale
@@ -21,8 +22,8 @@ from sim.importers.onnx_rounding import (
     Clamp,
     exact_rescale,
     half_even,
+    kernel_differences,
     kernel_multipliers,
-    kernel_rescale,
     nearest_even,
 )
 from sim.importers.onnx_values import Concatenation, Grid, Pending, WeighedMaps, WeightedSum, WindowMean
@@ -63,8 +64,16 @@ class LayerWriter:
         """Begin without layers."""
         self._refuse = refuse
         self._counts: dict[str, int] = {}
+        self._kernels: dict[str, tuple[NDArray[np.float32], tuple[Integers, Integers], Clamp]] = {}
         self.maps: dict[str, FeatureMap] = {}
         self.layers: list[Layer] = []
+
+    def kernel_differences(self) -> dict[str, int]:
+        """By layer: for how many reachable accumulators onnxruntime's kernel gives another number.
+
+        Layers for which it has no kernel are left out.
+        """
+        return {name: kernel_differences(*fields) for name, fields in self._kernels.items()}
 
     # --- maps and names
 
@@ -153,15 +162,17 @@ class LayerWriter:
         kernel = value.kernel if quantiser.kernels else None
         steps = [_steps(bias, quantiser) for bias in value.biases]
         factors = [unit / quantiser.scale for unit in value.units]
+        multipliers: NDArray[np.float32] | None = None
+        if kernel is not None:
+            multipliers = kernel_multipliers(kernel.source, kernel.weights, float(quantiser.scale))
+            factors = [Fraction(float(multiplier)) for multiplier in multipliers]
+            steps = [Fraction(0)] * channels
         model_bias = np.array([round(bias / unit) for bias, unit in zip(value.biases, value.units, strict=True)])
         bias = -zero * sums if kernel is None else kernel.bias - zero * sums
         span = rescale.reachable(weights, bias, (1 << source.map.bits) - 1)
 
         def constants(chosen: Integers) -> Rescale:
             limits, label = (span[0][chosen], span[1][chosen]), f"{value.node}"
-            if kernel is not None:
-                multipliers = kernel_multipliers(kernel.source, kernel.weights[chosen], float(quantiser.scale))
-                return kernel_rescale(multipliers, limits, bias[chosen], target, label)
             pairs = [factors[channel] for channel in chosen], [steps[channel] for channel in chosen]
             return exact_rescale(*pairs, limits, bias[chosen], target, label)
 
@@ -183,6 +194,8 @@ class LayerWriter:
             model_bias=model_bias.astype(np.int64),
             weight_scales=tuple(float(unit / source.quantiser.scale) for unit in value.units),
         )
+        if multipliers is not None:
+            self._kernels[layer.name] = multipliers, span, target
         if len(groups) == 1:
             self.layers.append(layer)
             return grid

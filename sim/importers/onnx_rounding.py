@@ -1,12 +1,16 @@
 """The roundings of ONNX and QONNX as integer functions, and the constants that are proven equal to them.
 
-**Exact rule.** A quantiser's quotient is taken as the exact fraction that the file's scales, weights and biases mean,
-and rounded to the nearest integer, halves to the even one.  It is what QONNX and QuantizeLinear define, but for the
-rounding of their 32-bit floats.
+A quantiser's quotient is rounded to the nearest integer, halves to the even one.  Here the quotient is an exact
+fraction of the integer accumulator:
 
-**Kernel rule.** What onnxruntime's int8 kernels compute (QLinearConv, QLinearMatMul, QGemm, and what it makes of QDQ
-models): the integer accumulator and ``input scale * weight scale / output scale``, each rounded to 32-bit floats, are
-multiplied, and the product, rounded again, goes to the nearest integer, halves to the even one.
+- **QONNX**, and ONNX operators between QuantizeLinear nodes: what scales, weights and biases of the file mean.
+- **Kernels**: operators on integers, and convolutions and fully connected layers of QDQ models, which onnxruntime turns
+  into such operators.  Its kernels compute ``input scale * weight scale / output scale`` in 32-bit floats; that number
+  is the factor here as well.
+
+Both runtimes round the quotient itself to a 32-bit float before they round it to an integer.  This changes nothing
+where scales are powers of two, and else for the few accumulators (:func:`kernel_differences`) whose quotient lies
+within 2**-24 of its size from a half.
 """
 
 from __future__ import annotations
@@ -21,12 +25,9 @@ from numpy.typing import NDArray
 
 from golden import rescale
 from golden.graph import Integers, Rescale
+from golden.operators import clamp
 
-__all__ = ["Clamp", "exact_rescale", "half_even", "kernel_multipliers", "kernel_rescale", "nearest_even"]
-
-
-_FAR = 2.0**40
-"""Beyond every clamp, and exact in every format."""
+__all__ = ["Clamp", "exact_rescale", "half_even", "kernel_differences", "kernel_multipliers", "nearest_even"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def exact_rescale(
     target: Clamp,
     name: str,
 ) -> Rescale:
-    """Constants for the exact rule: ``rounded = half_even(factor * x + offset)``.
+    """Constants for ``rounded = half_even(factor * x + offset)``.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ def exact_rescale(
     Raises
     ------
     NoExactRescaleError
-        If no constants equal the rule on every reachable accumulator.
+        If no constants equal that on every reachable accumulator.
     """
     pairs = [_common(factor, offset) for factor, offset in zip(factors, offsets, strict=True)]
     slope, constant, whole = (np.array(column, dtype=object)[:, None] for column in zip(*pairs, strict=True))
@@ -103,20 +104,30 @@ def exact_rescale(
 
 
 def kernel_multipliers(source: float, weights: NDArray[np.float32], target: float) -> NDArray[np.float32]:
-    """Multipliers of the kernel rule from the scales, per channel."""
+    """What onnxruntime's kernels multiply accumulators by, per channel."""
     return (np.float32(source) * weights.astype(np.float32)) / np.float32(target)
 
 
-def kernel_rescale(
-    multipliers: NDArray[np.float32], span: tuple[Integers, Integers], bias: Integers, target: Clamp, name: str
-) -> Rescale:
-    """Constants for the kernel rule; parameters and errors as in :func:`exact_rescale`."""
-    column = multipliers.astype(np.float32)[:, None]
+def kernel_differences(multipliers: NDArray[np.float32], span: tuple[Integers, Integers], target: Clamp) -> int:
+    """For how many reachable accumulators of all channels onnxruntime's kernels give another number.
 
-    def reference(accumulators: Integers) -> Integers:
-        return np.clip(np.rint(accumulators.astype(np.float32) * column), -_FAR, _FAR).astype(np.int64)
-
-    slopes = multipliers.astype(np.float64)
-    return rescale.find_rescale(
-        reference, *span, slopes, bias, target.zero, target.low, target.high, name, ties=target.ties
-    )
+    Parameters
+    ----------
+    multipliers : of the kernels, per channel.
+    span, target : as in :func:`exact_rescale`.
+    """
+    different = 0
+    for multiplier, minimum, maximum in zip(multipliers, *span, strict=True):
+        real = Fraction(float(multiplier))
+        near = int(Fraction(abs(target.low - target.zero) + target.high + 1, 1 << 23) / real) + 2
+        wanted = np.arange(1, target.high + 1).astype(object) + (target.low - target.zero)
+        halves = (2 * wanted - 1) * real.denominator // (2 * real.numerator)
+        points = np.unique(halves[:, None] + np.arange(-near, near + 1).astype(object)[None, :]).astype(np.int64)
+        points = points[(points >= minimum) & (points <= maximum)]
+        exact = half_even(points.astype(object) * real.numerator, np.array(real.denominator, dtype=object))
+        floats = np.rint(points.astype(np.float32) * multiplier).astype(np.int64)
+        stored = [
+            clamp(rounded.astype(np.int64) + (target.zero - target.low), 0, target.high) for rounded in (exact, floats)
+        ]
+        different += int(np.count_nonzero(stored[0] != stored[1]))
+    return different

@@ -75,7 +75,7 @@ class Pending:
 
 @dataclass(frozen=True)
 class KernelRule:
-    """What the kernel rule of :mod:`sim.importers.onnx_rounding` needs: scales as the file has them, integer biases."""
+    """What onnxruntime's kernels on integers compute with: scales as the file has them, integer biases."""
 
     source: float
     weights: NDArray[np.float32]
@@ -92,7 +92,7 @@ class WeightedSum(Pending):
     op, weights, weight_bits, stride, dilation, padding, depth_multiplier : as in :class:`golden.graph.Conv`.
     size : height and width of the output.
     units, biases : real numbers, per output channel; units are positive.
-    kernel : scales and bias for the kernel rule, None where onnxruntime has no such kernel.
+    kernel : None where onnxruntime has no kernel on integers.
     """
 
     source: Grid
