@@ -1,4 +1,7 @@
-"""Changing the precision takes no cycles: on the Verilog, operations of many widths take what each takes alone."""
+"""Changing the precision takes no cycles: on the Verilog, operations of many widths take what each takes alone.
+
+In the evaluator, too, a layer costs what its own widths and those of its maps ask for, whatever the others have.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,12 @@ import pytest
 from golden.engine import Job
 from hw.counter_map import total_cycles
 from hw.isa import Instruction, Opcode, Program
+from sim.evaluate.cost import LayerCost
+from sim.evaluate.evaluate import evaluator, load_machine
+from sim.evaluate.widths import Widths
+from sim.fabric.layers import flattened
+from sim.mapping.shapes import LayerShape
+from sim.networks.load import load_network
 from sim.rtl_engine import RtlEngine
 from sim.tools import SIMULATORS
 from tests.rtl import TINY
@@ -78,3 +87,19 @@ def test_cells_do_not_matter(engine: RtlEngine) -> None:
         for planes in (noise, np.zeros_like(noise), np.ones_like(noise))
     }
     assert len(found) == 1
+
+
+def test_other_layers_do_not_matter() -> None:
+    """The same shape, which has the widths of the layer's own numbers, costs the same in every network of widths."""
+    network = load_network("resnet18")
+    run = evaluator(network, load_machine("lr"), residual_bits=16)
+    rng = random.Random(1)
+    known: dict[LayerShape, LayerCost] = {}
+    compared = 0
+    for _ in range(8):
+        bits = {layer.name: (rng.choice((2, 4, 8)), rng.choice((2, 4, 8))) for layer in network.weight_layers}
+        widths = Widths(layers=bits, residual_bits=16)
+        for shape, layer in zip(flattened(network.shapes(widths)), run.layers(widths), strict=True):
+            compared += shape in known
+            assert known.setdefault(shape, layer) == layer
+    assert compared > 50
