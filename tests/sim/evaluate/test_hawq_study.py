@@ -104,6 +104,7 @@ def test_predicted_is_evaluated(searched: Searched, name: str) -> None:
     assert predicted == pytest.approx(evaluated, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_table_of_the_search() -> None:
     table = search_study()
     assert len(table.rows) == 2 * len(MIXED)
