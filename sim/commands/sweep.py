@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sim.commands.evaluate import MAXIMUM_BATCH
 from sim.errors import UserError
 from sim.evaluate import lists
 from sim.files import STANDARD_OUTPUT, check_output, write_output
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sim.evaluate.sweep import Row, Source, Sweep
+    from sim.evaluate.technology import Technology
     from sim.evaluate.widths import Widths
 
 __all__ = ["add_parser", "add_workers", "available_jobs", "check_table_output", "journal_of", "main"]
@@ -53,8 +56,8 @@ def add_parser(subparsers: Any) -> None:
         "--bits",
         metavar="LIST",
         type=lists.widths,
-        default=("8",),
-        help="widths: numbers and ranges from 1 to 16, names such as hawq-v3/latency-0.75, or files (default: 8)",
+        default=("",),
+        help="widths: numbers and ranges from 1 to 16, hawq-v3/NAME, or files (default: 8, or those of a file)",
     )
     parser.add_argument(
         "--mode",
@@ -66,9 +69,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--batch",
         metavar="LIST",
-        type=lists.whole_numbers(1, lists.MAXIMUM_BATCH),
+        type=lists.whole_numbers(1, MAXIMUM_BATCH),
         default=(1,),
-        help="inputs that share what is loaded once: numbers and ranges (default: 1)",
+        help="inputs that go through each layer before the next one: numbers and ranges (default: 1)",
     )
     parser.add_argument(
         "--technology",
@@ -82,6 +85,14 @@ def add_parser(subparsers: Any) -> None:
         metavar="LIST",
         type=lists.positive_numbers,
         help="supply voltages in volts (default: that of each technology)",
+    )
+    parser.add_argument(
+        "--constant",
+        metavar="NAME=V,V",
+        action="append",
+        default=[],
+        type=lists.setting,
+        help="values for a constant of every technology; may be given again for another one",
     )
     parser.add_argument(
         "--output", metavar="FILE", required=True, help="a .csv or .json file, '-' for CSV on standard output"
@@ -111,7 +122,8 @@ def main(arguments: argparse.Namespace) -> int:
             advance=advance,
         )
     refused = _refused(rows)
-    write_output(target, json_rows(rows) if target.lower().endswith(".json") else csv_rows(rows), "--output file")
+    text = json_rows(rows, sweep.assumptions) if target.lower().endswith(".json") else csv_rows(rows)
+    write_output(target, text, "--output file")
     if refused:
         sys.stderr.write(
             f"bfimna: {len(refused)} of {len(rows)} points could not be evaluated, column error says why; the first: "
@@ -181,18 +193,30 @@ def _prepare(arguments: argparse.Namespace) -> Sweep:
         batches=arguments.batch,
         technologies=technologies,
         supplies=arguments.supply or (None,),
+        constants=_constants(arguments.constant, technologies),
     )
 
 
+def _constants(
+    settings: Sequence[tuple[str, Sequence[float]]], technologies: Sequence[Technology]
+) -> list[dict[str, float]]:
+    """All combinations of values of constants; raises when a technology cannot have them."""
+    values = dict(settings)
+    found = [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
+    for technology, chosen in itertools.product(technologies, found):
+        technology.with_constants(**chosen)
+    return found
+
+
 def _widths(text: str, sources: Sequence[Source]) -> list[Widths | str]:
-    """The widths for each network, or why they are not for it; raises when they are for none."""
-    from sim.evaluate.widths import parse_widths
+    """The widths for each network, or why they are not for it; raises when they are for none. No text: the default."""
+    from sim.evaluate.widths import default_widths, parse_widths
 
     found: list[Widths | str] = []
     refusals: list[UserError] = []
     for source in sources:
         try:
-            found.append(parse_widths(text, source.network))
+            found.append(parse_widths(text, source.network) if text else default_widths(source.network))
         except UserError as error:
             refusals.append(error)
             found.append(str(error))

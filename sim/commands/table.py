@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Any
 
+from sim.commands.evaluate import MAXIMUM_BATCH
 from sim.commands.sweep import add_workers, available_jobs, check_table_output
 from sim.evaluate import lists
 from sim.files import STANDARD_OUTPUT, write_output
@@ -47,9 +48,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--batch",
         metavar="N",
-        type=whole_number(1, lists.MAXIMUM_BATCH),
+        type=whole_number(1, MAXIMUM_BATCH),
         default=1,
-        help="inputs that share what is loaded once (default: 1)",
+        help="inputs that go through each layer before the next one (default: 1)",
     )
     parser.add_argument(
         "--technology",

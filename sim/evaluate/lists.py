@@ -10,12 +10,9 @@ from typing import TypeVar
 
 from sim.options import MAXIMUM_BITS, one_of
 
-__all__ = ["MAXIMUM_BATCH", "choices", "names", "positive_number", "positive_numbers", "whole_numbers", "widths"]
+__all__ = ["choices", "names", "positive_number", "positive_numbers", "setting", "whole_numbers", "widths"]
 
 RANGE = re.compile(r"(\d+)-(\d+)")
-
-MAXIMUM_BATCH = 2**20
-"""The largest batch that is taken."""
 
 Entry = TypeVar("Entry")
 
@@ -62,6 +59,18 @@ def positive_number(text: str) -> float:
 def positive_numbers(text: str) -> tuple[float, ...]:
     """Take numbers above 0."""
     return _unique(map(positive_number, names(text)))
+
+
+def setting(text: str) -> tuple[str, tuple[float, ...]]:
+    """Take a name and the values that it is to have: ``NAME=V,V``, numbers from 0 on."""
+    name, equals, values = text.partition("=")
+    try:
+        found = tuple(map(float, names(values)))
+    except (ValueError, argparse.ArgumentTypeError):
+        found = ()
+    if not (name and equals and found):
+        raise argparse.ArgumentTypeError(f"must be NAME=VALUE with one or more numbers, not {text!r}")
+    return name, _unique(found)
 
 
 def _numbers(entry: str, minimum: int, maximum: int) -> list[str]:

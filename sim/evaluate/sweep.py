@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,19 @@ if TYPE_CHECKING:
     from sim.evaluate.widths import Widths
     from sim.networks.network import Network
 
-__all__ = ["COLUMNS", "SCHEMA", "Case", "Row", "Source", "Sweep", "cost_of", "csv_rows", "json_rows", "run_sweep"]
+__all__ = [
+    "COLUMNS",
+    "SCHEMA",
+    "Case",
+    "Row",
+    "Source",
+    "Sweep",
+    "cost_of",
+    "csv_rows",
+    "json_rows",
+    "run_sweep",
+    "source_of",
+]
 
 SCHEMA = 1
 """Version of the JSON; raised when a field changes its meaning or goes away."""
@@ -50,6 +62,7 @@ COLUMNS: dict[str, str] = {
     "batch": "inputs that counts, time and energy are for",
     "technology": "its name",
     "supply_v": "supply voltage",
+    "constants": "constants of the technology that were given other values, at its nominal supply",
     "macs": "multiply-accumulate operations",
     "cycles": "all cycles",
     "latency_s": "seconds for the batch",
@@ -110,10 +123,12 @@ class Sweep:
     Parameters
     ----------
     sources, configs : networks and machines.
-    bits : widths as given, and for each the widths of every network of ``sources``, or why it cannot take them.
+    bits : widths as given, "" for the default; and for each the widths of every network of ``sources``, or why it
+        cannot take them.
     modes, batches : see :class:`Case`.
     technologies : at their nominal supplies.
     supplies : volts; None is the nominal supply.
+    constants : values of constants by name, which all technologies can have.
     """
 
     sources: Sequence[Source]
@@ -122,16 +137,25 @@ class Sweep:
     modes: Sequence[str]
     batches: Sequence[int]
     technologies: Sequence[Technology]
-    supplies: Sequence[float | None]
+    supplies: Sequence[float | None] = (None,)
+    constants: Sequence[Mapping[str, float]] = ({},)
 
     def cases(self) -> list[Case]:
         """Return what is to be evaluated, in the order of the output."""
         return [
-            Case(source, config, bits, widths[number], mode, batch)
+            Case(source, config, bits or getattr(widths[number], "label", ""), widths[number], mode, batch)
             for (number, source), config, (bits, widths), mode, batch in itertools.product(
                 enumerate(self.sources), self.configs, self.bits, self.modes, self.batches
             )
         ]
+
+    @property
+    def assumptions(self) -> dict[str, list[str]]:
+        """Sentences on what figures rest on that nobody has measured or published, by name of what needs them."""
+        found = {source.network.name: list(source.network.assumptions) for source in self.sources}
+        found |= {config.name: list(getattr(config, "notes", ())) for config in self.configs}
+        found |= {technology.name: list(technology.assumptions) for technology in self.technologies}
+        return {name: sentences for name, sentences in found.items() if sentences}
 
 
 @dataclass(frozen=True)
@@ -141,12 +165,13 @@ class _Point:
     case: Case
     technology: Technology
     supply_v: float | None
+    constants: Mapping[str, float]
     key: str
 
     def row(self, found: Row) -> Row:
         """The row with all columns in order."""
         case = self.case
-        supply_v = self.technology["supply"] if self.supply_v is None else self.supply_v
+        supply_v = self.constants.get("supply", self.technology["supply"]) if self.supply_v is None else self.supply_v
         identity = {
             "network": case.source.network.name,
             "config": case.config.name,
@@ -156,6 +181,7 @@ class _Point:
             "batch": case.batch,
             "technology": self.technology.name,
             "supply_v": supply_v,
+            "constants": " ".join(f"{name}={value!r}" for name, value in self.constants.items()) or None,
         }
         return {column: (identity | found).get(column) for column in COLUMNS}
 
@@ -181,7 +207,8 @@ def run_sweep(
 ) -> tuple[list[Row], int]:
     """Return a row with all :data:`COLUMNS` for each point, and the number of points that the journal had.
 
-    Rows are in the order of the sweep: network, config, bits, mode, batch, technology, supply; the last changes first.
+    Rows are in the order of network, config, bits, mode, batch, technology, supply and constants: the last changes
+    first.
 
     Parameters
     ----------
@@ -219,9 +246,16 @@ def csv_rows(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def json_rows(rows: Sequence[Row]) -> str:
-    """Return rows as a JSON object with the list ``points``; what a row does not have is null."""
-    return json_text({"schema": SCHEMA, "bfimna": version(), "columns": COLUMNS, "points": list(rows)})
+def json_rows(rows: Sequence[Row], assumptions: Mapping[str, Sequence[str]]) -> str:
+    """Return rows as a JSON object with the list ``points``; what a row does not have is null.
+
+    Parameters
+    ----------
+    rows : with all :data:`COLUMNS`.
+    assumptions : of the :class:`Sweep`.
+    """
+    about = {"schema": SCHEMA, "bfimna": version(), "columns": COLUMNS, "assumptions": assumptions}
+    return json_text({**about, "points": list(rows)})
 
 
 def source_of(name_or_file: str) -> Source:
@@ -245,7 +279,8 @@ def _evaluator(case: Case, residual_bits: int | None) -> Evaluator:
     """What evaluates a case; kept for cases that differ in widths only."""
     from sim.evaluate.evaluate import evaluator
 
-    key = (case.source.network.name, case.source.content, case.config.hash_text, case.mode, case.batch, residual_bits)
+    names = (case.source.network.name, case.source.content, case.config.name, case.config.hash_text)
+    key = (*names, case.mode, case.batch, residual_bits)
     if key not in _EVALUATORS:
         if len(_EVALUATORS) >= EVALUATORS:
             del _EVALUATORS[next(iter(_EVALUATORS))]
@@ -265,8 +300,8 @@ def _points(sweep: Sweep, case: Case) -> Iterator[_Point]:
         mode=case.mode,
         batch=case.batch,
     )
-    for technology, supply_v in itertools.product(sweep.technologies, sweep.supplies):
-        yield _Point(case, technology, supply_v, content_key(case=about, technology=technology, supply_v=supply_v))
+    for given in itertools.product(sweep.technologies, sweep.supplies, sweep.constants):
+        yield _Point(case, *given, content_key(case=about, priced=given))
 
 
 def _priced(outcome: NetworkCost | str, point: _Point) -> Row:
@@ -274,7 +309,9 @@ def _priced(outcome: NetworkCost | str, point: _Point) -> Row:
     if isinstance(outcome, str):
         return {"error": outcome}
     try:
-        technology = point.technology if point.supply_v is None else point.technology.at(point.supply_v)
+        technology = point.technology.with_constants(**point.constants)
+        if point.supply_v is not None:
+            technology = technology.at(point.supply_v)
     except UserError as error:
         return {"error": one_line(error)}
     found = figures(outcome, technology)
