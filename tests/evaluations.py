@@ -12,6 +12,11 @@ __all__ = ["TECHNOLOGY", "layer_cost", "network_cost"]
 
 VALUES = {"threshold": 0.3, "minimum_supply": 0.6, "supply": 0.9, "maximum_supply": 1.1, "matching_rows": 0.25}
 
+CERTAINTIES = {
+    **dict.fromkeys(("cell_area", "write_cell", "tagged_rows", "minimum_supply"), "assumption"),
+    "matching_rows": "measured",
+}
+
 TECHNOLOGY = Technology(
     name="paper",
     description="made for tests",
@@ -20,13 +25,13 @@ TECHNOLOGY = Technology(
             value=VALUES.get(name, 0.5),
             unit=role.unit,
             source="https://example.org/cells <1>",
-            certainty="assumption" if name in ("cell_area", "write_cell", "tagged_rows") else "published",
+            certainty=CERTAINTIES.get(name, "published"),
             note="a note on alpha" if name == "alpha" else "",
         )
         for name, role in CONSTANTS.items()
     },
 )
-"""A technology with all constants, three of them assumptions."""
+"""A technology with all constants, four of them assumptions, of which one is only of the supply."""
 
 
 def layer_cost(name: str = "conv", *, weight_bits: int | None = 8, seed: int = 1) -> LayerCost:

@@ -69,13 +69,17 @@ class Results:
     def brief_assumptions(self) -> tuple[str, ...]:
         """The same with one sentence for all constants, which leaves out the reasons."""
         technology = self.technology
-        assumed = [
-            f"{name} {constant.value:.4g}{'' if constant.unit == '1' else f' {constant.unit}'}"
-            for name, constant in technology.constants.items()
-            if constant.certainty == "assumption"
-        ]
+        told = {
+            sentence: name
+            for sentence in technology.assumptions
+            for name in technology.constants
+            if sentence.startswith(f"{name} = ")
+        }
+        values = [(name, technology.constants[name]) for name in told.values()]
+        assumed = [f"{name} {one.value:.4g}{'' if one.unit == '1' else f' {one.unit}'}" for name, one in values]
         constants = (f"{technology.name} has no source for {', '.join(assumed)}.",) if assumed else ()
-        return (*self.cost.assumptions, *constants, *technology.assumptions[len(assumed) :])
+        others = (sentence for sentence in technology.assumptions if sentence not in told)
+        return (*self.cost.assumptions, *constants, *others)
 
 
 def results(cost: NetworkCost, technology: Technology) -> Results:

@@ -13,6 +13,7 @@ from sim.evaluate.columns import number
 from sim.evaluate.cost import PARTS, Events, NetworkCost
 from sim.evaluate.energy import AREA_PARTS, ENERGY_PARTS, figures
 from sim.evaluate.report import csv_text, evaluation_json, print_evaluation
+from sim.evaluate.results import results
 from sim.report import json_text, version
 from tests.evaluations import TECHNOLOGY, layer_cost, network_cost
 
@@ -179,8 +180,9 @@ def test_table() -> None:
     figure = figures(pool, TECHNOLOGY, COST)
     energy, power, edp = number(1e-6 * figure.total_pj), number(figure.power_w), number(figure.edp_js)
     assert ["pool", "avg_pool", "4", "0.04", energy, power, edp] in words
-    assert lines[-2] == "assumption: sizes are recalled"
-    assert lines[-1] == "assumption: paper has no source for write_cell 0.5 fJ, tagged_rows 0.5, cell_area 0.5 um2."
+    assumptions = results(COST, TECHNOLOGY).brief_assumptions
+    assert lines[-len(assumptions) :] == [f"assumption: {one}" for one in assumptions]
+    assert lines[-len(assumptions)] == "assumption: sizes are recalled"
     assert "\x1b" not in printed(COST)
 
 
