@@ -62,13 +62,20 @@ class ImportedNetwork(Network):
         from golden.widths import WidthError, apply
 
         widths.check(self)
-        graph = self.graph
-        if not widths.own:
+        if widths.own:
+            return self.graph
+        key = (widths.uniform, tuple(sorted(widths.layers.items())))
+        if key not in self._graphs:
             try:
-                graph = apply(graph, self._table(widths))
+                self._graphs[key] = apply(self.graph, self._table(widths))
             except WidthError as error:
                 raise UserError(f"network {self.name}: {one_line(error)}") from error
-        return graph
+        return self._graphs[key]
+
+    @cached_property
+    def _graphs(self) -> dict[tuple[int | None, tuple[tuple[str, tuple[int, int]], ...]], Graph]:
+        """What has been asked for, by widths."""
+        return {}
 
     def _table(self, widths: Widths) -> int | dict[str, int | dict[str, int]]:
         """The widths as :func:`golden.widths.apply` takes them."""
