@@ -1,11 +1,13 @@
 """The time of the phases of a cluster on a fabric, from the programs of its tiles and from what they wait for.
 
-All CAPs of a cluster run the same program on the same windows, so they stay in step, and one of them stands for all:
-the last of those that share a MAP, which stores after the others.  Constants are those of the built accelerator.
+All CAPs of a cluster run the same program on the same windows, and those of each MAP store by turns: so the CAPs of
+one MAP stand for all, and the last of them, which stores after the others, tells the time.  Constants are those of the
+built accelerator.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -24,7 +26,7 @@ from sim.fabric.map_programs import elementwise_program, pool_program, sum_progr
 from sim.mapping.builder import JobPlan
 from sim.mapping.shapes import ElementwiseShape, MaxPoolShape, RequantizeShape
 
-__all__ = ["PHASE_CYCLES", "Phase", "dot_phase", "element_phase", "gather_stalls", "pool_phase"]
+__all__ = ["PHASE_CYCLES", "Phase", "Stalls", "dot_phase", "element_phase", "gather_stalls", "pool_phase"]
 
 PHASE_CYCLES = FIRST_DECODE + SLOT_LATENCY - 1 + GO_LATENCY
 """Cycles of a phase besides those of its tiles: from *go* to the first decode, and from HALT to the next *go*."""
@@ -50,42 +52,63 @@ class Phase:
         return sum(self.cycles.values())
 
 
-def gather_stalls(port: PortTimes, plane_cycles: int, queue: int, turns: int) -> tuple[int, int, list[int]]:
-    """What a tile waits for besides its own law.
+@dataclass(frozen=True)
+class Stalls:
+    """What the last of some tiles waits for besides its own law.
 
     Parameters
     ----------
-    port : when the tile's port would move its beats.
-    plane_cycles : cycles in which the gather unit forms a plane.
-    queue : planes that wait between gather unit and tile.
-    turns : tiles whose words go before each of this tile's STOREs, in the same cycles as its own would.
+    windows, words : cycles in which it waits for windows, and for other tiles' words.
+    moved : for each beat the cycle in which it moves, counted as
+        :attr:`~golden.accelerator.port_times.PortTimes.times`.
+    """
 
-    Returns
-    -------
-    Cycles in which it waits for windows, and for other tiles' words, and for each beat the cycle in which it moves,
-    counted as :attr:`~golden.accelerator.port_times.PortTimes.times`.
+    windows: int
+    words: int
+    moved: list[int]
+
+
+def gather_stalls(port: PortTimes, plane_cycles: int, queue: int, tiles: int = 1, first_word: int = 0) -> Stalls:
+    """How long tiles of one program wait, that take the same windows and store by turns.
+
+    A tile that has stored goes on until it needs a window that others have not taken yet; so tiles are apart after a
+    STORE, and come together again at one of the next windows.
+
+    Parameters
+    ----------
+    port : when the port of each of them would move its beats.
+    plane_cycles : cycles in which the gather unit forms a plane.
+    queue : planes that wait between gather unit and tiles.
+    tiles : how many they are.
+    first_word : the first cycle in which somebody takes their words.
     """
     clock = GatherClock(-FIRST_DECODE, plane_cycles, queue)
-    gathered = [op.opcode == Opcode.LOAD and op.kind == LoadKind.PLANES for op in port.operations]
-    stored = [op.a_width if op.opcode == Opcode.STORE else 0 for op in port.operations]
+    edges = np.searchsorted(port.operation, np.arange(len(port.operations) + 1)).tolist()
+    times = port.times.tolist()
+    late = [0]  # of each tile, or of all if it is the same: how much later than its own law it is
     windows = words = beat = 0
-    previous = -1
+    free = first_word
     moved: list[int] = []
-    for number, time in zip(port.operation.tolist(), port.times.tolist(), strict=True):
-        cycle = time + windows + words
-        if gathered[number]:
-            shown = clock.shown(beat)
-            if cycle < shown:
-                windows += shown - cycle
-                cycle = shown
-            clock.popped(beat, cycle)
-            beat += 1
-        elif stored[number] and number != previous:
-            words += turns * stored[number]
-            cycle += turns * stored[number]
-        previous = number
-        moved.append(cycle)
-    return windows, words, moved
+    for op, (first, after) in zip(port.operations, itertools.pairwise(edges), strict=True):
+        before = late[-1]
+        if op.opcode == Opcode.STORE:
+            late = late * (tiles // len(late))
+            for tile in range(tiles):
+                late[tile] = max(late[tile], free - times[first])
+                free = times[after - 1] + late[tile] + 1
+            words += late[-1] - before
+        elif op.kind == LoadKind.PLANES:
+            for time in times[first:after]:
+                shown = clock.shown(beat)
+                late = [max(cycles, shown - time) for cycles in late]
+                clock.popped(beat, time + max(late))
+                late = late[-1:] if len(set(late)) == 1 else late
+                moved.append(time + late[-1])
+                beat += 1
+            windows += late[-1] - before
+            continue
+        moved.extend(time + late[-1] for time in times[first:after])
+    return Stalls(windows, words, moved)
 
 
 def _check(job: JobPlan, config: TileConfig) -> None:
@@ -97,14 +120,14 @@ def _check(job: JobPlan, config: TileConfig) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _blocks(sums: Sums, blocks: int, plane_cycles: int, queue: int, turns: int) -> tuple[Parts, int]:
-    """The time of a CAP by part, and the cycle after its last word; cycle 0 is its first decode cycle."""
+def _blocks(sums: Sums, blocks: int, plane_cycles: int, queue: int, caps: int, first_word: int) -> tuple[Parts, int]:
+    """The time of a MAP's last CAP by part, and the cycle after its last word; cycle 0 is its first decode cycle."""
     job = block_program(sums, blocks)
     _check(job, sums.config)
     time = account(job.instructions, sums.config, "convolution")
-    windows, words, moved = gather_stalls(time.port, plane_cycles, queue, turns)
-    cycles = add_parts(time.cycles, {"movement": windows, "store": words})
-    return cycles, moved[-1] + 1
+    stalls = gather_stalls(time.port, plane_cycles, queue, caps, first_word)
+    cycles = add_parts(time.cycles, {"movement": stalls.windows, "store": stalls.words})
+    return cycles, stalls.moved[-1] + 1
 
 
 @lru_cache(maxsize=4096)
@@ -127,14 +150,16 @@ def dot_phase(
 
     ``cap`` are the events of one CAP for all its blocks.
     """
-    cap_cycles, stored = _blocks(sums, blocks, plane_cycles, queue, caps - 1)
     program = sum_program("", shape, sums, caps, blocks, tile)
     instructions = program.job.instructions
     _check(program.job, tile)
     time = account(instructions, tile, "requantise", after=program.joined)
     port = time.port
     loads = [index for index, op in enumerate(port.operations) if op.opcode == Opcode.LOAD]
-    last = int(port.times[np.flatnonzero(port.operation == loads[program.last_sum])[-1]]) + 1
+    words = port.times[: np.searchsorted(port.operation, loads[program.last_sum], side="right")].tolist()
+    first, last = words[0], words[-1] + 1
+    assert last - first == len(words), "a MAP takes sums one word after the other"
+    cap_cycles, stored = _blocks(sums, blocks, plane_cycles, queue, caps, first)
     # The MAP works while the CAPs do, as long as it takes their words; what comes after the last one is on top.
     marked = time.mark
     rest = add_parts(time.cycles, {part: -cycles for part, cycles in marked.items()})
@@ -165,7 +190,7 @@ def pool_phase(shape: MaxPoolShape, tile: TileConfig, batches: int, plane_cycles
     job = pool_program(shape, tile)
     _check(job, tile)
     time = account(job.instructions, tile, "pooling")
-    windows, _, _ = gather_stalls(time.port, plane_cycles, queue, 0)
+    windows = gather_stalls(time.port, plane_cycles, queue).windows
     cycles = add_parts(time.cycles, {"movement": windows, "controller": PHASE_CYCLES})
     cycles = {part: batches * count for part, count in cycles.items()}
     return Phase(cycles, Events(), program_events(job.instructions, tile) * batches)
