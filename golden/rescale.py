@@ -3,8 +3,9 @@
 A reference function (a TFLite kernel's rounding) takes an accumulator to a stored number and never decreases.  The
 formula of :class:`~golden.graph.Rescale` is a floor of an affine function on either side of zero, so it never decreases
 there.  Two functions that never decrease are equal on a range when they agree at its ends and on both sides of every
-step of the reference: these *critical points* are at most twice the number of output values, found by bisection, and
-each turns into one linear condition on the multiplier m and the addend a:
+step of the reference.  The formula may decrease where it changes sides, between the accumulators 0 and 1, so these two
+are ends as well.  Such *critical points* are about twice the number of output values, found by bisection, and each
+turns into one linear condition on the multiplier m and the addend a:
 
     y * 2**t  <=  x * m + a + offset  <  (y + 1) * 2**t
 
@@ -94,7 +95,7 @@ def half_away(values: Integers, divisor: Integers) -> Integers:
 
 
 def _critical_points(reference: Reference, minimum: Integers, maximum: Integers, high: int) -> Integers:
-    """Ends of every channel's range and both sides of every step of the reference, (channels, points), in the range.
+    """Ends of every channel's range, 0 and 1, both sides of every step of the reference: (channels, points), in the range.
 
     ``reference`` takes (channels, n) accumulators to outputs in 0..high.
     """
@@ -110,7 +111,8 @@ def _critical_points(reference: Reference, minimum: Integers, maximum: Integers,
         open_interval = reached - below > 1
         reached = np.where(open_interval & at_least, middle, reached)
         below = np.where(open_interval & ~at_least, middle, below)
-    columns = (minimum[:, None], maximum[:, None], below, reached)
+    zero = np.zeros_like(minimum)[:, None]
+    columns = (minimum[:, None], maximum[:, None], zero, zero + 1, below, reached)
     inside = [np.minimum(np.maximum(column, minimum[:, None]), maximum[:, None]) for column in columns]
     return np.concatenate(inside, axis=1)
 
@@ -399,7 +401,8 @@ def find_rescale_at(
 
     Parameters
     ----------
-    points : accumulators, (channels, points); each channel's ends, and both sides of every step, prove all between.
+    points : accumulators, (channels, points); each channel's ends, both sides of every step, and the last of at most 0
+        with the first of at least 1, prove all between.
     outputs : outputs there, 0..``high``.
     slopes, bias, zero, low, high, name, ties : as in :func:`find_rescale`.
 

@@ -79,7 +79,8 @@ def find_rounded(
     sums = np.unique(steps[0][:, None] + steps[1][None, :])
     outputs = clamp(reference(sums) + (zero - low), 0, high)
     (before,) = np.nonzero(np.diff(outputs))
-    ends = np.concatenate(([0, sums.size - 1], before, before + 1))
+    sign = int(np.searchsorted(sums, 1))
+    ends = np.concatenate(([0, sums.size - 1, max(0, sign - 1), min(sign, sums.size - 1)], before, before + 1))
     outer = find_rescale_at(sums[ends][None], outputs[ends][None], np.array([slope]), none, zero, low, high, name)
     # The numbers above are signed, relative to the zeros; the tile's are the stored ones.
     factor, multiplier = int(inner.multiplier[0]), int(outer.multiplier[0])

@@ -93,7 +93,8 @@ def exact_rescale(
     # The first x whose quotient is at least wanted - 1/2, or above it where that half goes to the even number below.
     needed = (2 * wanted - 1) * whole - 2 * constant
     first = np.where(wanted % 2 == 0, -((-needed) // (2 * slope)), needed // (2 * slope) + 1)
-    inside = np.minimum(np.maximum(np.concatenate([first - 1, first], axis=1), minimum), maximum)
+    sign = np.array([[0, 1]], dtype=object) + 0 * minimum  # between them the formula may change sides
+    inside = np.minimum(np.maximum(np.concatenate([first - 1, first, sign], axis=1), minimum), maximum)
     points: NDArray[Any] = np.concatenate([minimum, maximum, inside], axis=1)
     rounded = half_even(points * slope + constant, whole)
     outputs = np.minimum(np.maximum(rounded + (target.zero - target.low), 0), target.high).astype(np.int64)

@@ -52,6 +52,20 @@ def test_constants_equal_the_rule_on_every_accumulator(
     assert requantize(moved, found)[:, 0].tolist() == rounded
 
 
+def test_few_steps_on_either_side_of_zero() -> None:
+    """The formula may decrease at 0; there it is compared with the rule, whether the rule has a step there or not."""
+    random = np.random.default_rng(1)
+    for _ in range(300):
+        factor, offset = Fraction(int(random.integers(1, 9)), 16), Fraction(int(random.integers(-8, 9)), 8)
+        low, high = int(random.integers(0, 5)), int(random.integers(1, 5))
+        ends = np.sort(random.integers(-12, 13, 2))
+        span = (np.array([ends[0]]), np.array([ends[1]]))
+        found = exact_rescale([factor], [offset], span, 0 * span[0], Clamp(3, low, high), "layer")
+        accumulators = np.arange(ends[0], ends[1] + 1)
+        expected = [min(max(round(int(value) * factor + offset) + 3, low), low + high) for value in accumulators]
+        assert requantize((accumulators + found.bias)[:, None], found)[:, 0].tolist() == expected
+
+
 def test_channels_share_the_way_that_halves_go() -> None:
     reach = np.array([100, 100], dtype=np.int64)
     factors = [Fraction(1, 4), Fraction(0.2371)]
@@ -97,7 +111,10 @@ def with_ties(graph: Graph, ties: int | None) -> Graph:
         positive=none,
         negative=none,
         multiplier_bits=1,
-        shift=max(1, old.accumulator_bits - graph.maps[layer.output].bits - 2),
+        shift=max(1, old.accumulator_bits - 9),
+        offset2=2 * 16 + 1,
+        low=0,
+        high=31,
         ties=ties,
     )
     return dataclasses.replace(graph, layers=(dataclasses.replace(layer, rescale=rescale),))
