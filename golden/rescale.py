@@ -95,7 +95,7 @@ def half_away(values: Integers, divisor: Integers) -> Integers:
 
 
 def _critical_points(reference: Reference, minimum: Integers, maximum: Integers, high: int) -> Integers:
-    """Ends of every channel's range, 0 and 1, both sides of every step of the reference: (channels, points), in the range.
+    """Ends of every channel's range, 0 and 1, both sides of every step of the reference, (channels, points), inside.
 
     ``reference`` takes (channels, n) accumulators to outputs in 0..high.
     """

@@ -24,6 +24,15 @@ QUANTISERS = ("Quant", "IntQuant", "BipolarQuant", "QuantizeLinear", "Dequantize
 """Operators that are never computed as constants: they say what scale and width a tensor has."""
 
 _STANDARD = ("", "ai.onnx")
+_SAME_SHAPES = {
+    "QLinearAdd": ("Add", slice(0, 4, 3)),
+    "QLinearAveragePool": ("AveragePool", slice(0, 1)),
+    "QLinearGlobalAveragePool": ("GlobalAveragePool", slice(0, 1)),
+    "QLinearConcat": ("Concat", slice(2, None, 3)),
+    "QGemm": ("Gemm", slice(0, 4, 3)),
+}
+"""Operators of onnxruntime: a standard one with the same shapes, and which inputs that one has."""
+
 _QUANTISER_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 
 
@@ -134,17 +143,25 @@ def _ends(model: Any, constants: Mapping[str, Array], name: str) -> tuple[str, s
 
 
 def _standard(model: Any) -> Any:
-    """A copy for shape inference: quantisers of other domains, which keep shapes, become Identity."""
+    """A copy for shape inference: operators of other domains become standard ones with the same shapes."""
     import onnx
 
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     for node in copy.graph.node:
-        if node.op_type in QUANTISERS and node.domain not in _STANDARD:
-            kept = node.input[0]
-            del node.input[:], node.attribute[:]
-            node.input.append(kept)
-            node.op_type, node.domain = "Identity", ""
+        if node.domain in _STANDARD:
+            continue
+        if node.op_type in QUANTISERS:
+            op, kept = "Identity", slice(0, 1)
+            del node.attribute[:]
+        elif node.op_type in _SAME_SHAPES:
+            op, kept = _SAME_SHAPES[node.op_type]
+        else:
+            continue
+        names = list(node.input)[kept]
+        del node.input[:]
+        node.input.extend(names)
+        node.op_type, node.domain = op, ""
     return copy
 
 

@@ -451,14 +451,16 @@ class _Importer:
     def _qlinear_add(self, node: Node) -> Value:
         grids = [self._integers(node, first, self._quantiser(node, first + 1, first + 2)) for first in (0, 3)]
         value = self._added(node, grids[0], grids[1])
-        return self._writer.quantise(value, self._quantiser(node, 6, 7), node.outputs[0], node)
+        quantiser = replace(self._quantiser(node, 6, 7), zero_first=True)
+        return self._writer.quantise(value, quantiser, node.outputs[0], node)
 
     def _qlinear_pool(self, node: Node) -> Value:
         if node.attributes.get("channels_last", 0):
             raise self._refuse(f"{node}: channels_last must be 0, is 1")
         source = self._integers(node, 0, self._quantiser(node, 1, 2))
         value = self._mean(node, source)
-        return self._writer.quantise(value, self._quantiser(node, 3, 4), node.outputs[0], node)
+        quantiser = replace(self._quantiser(node, 3, 4), zero_first=node.op == "QLinearAveragePool")
+        return self._writer.quantise(value, quantiser, node.outputs[0], node)
 
     def _qlinear_concat(self, node: Node) -> Value:
         self._check_concatenation(node, node.input(2))

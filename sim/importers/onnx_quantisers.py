@@ -44,7 +44,8 @@ class Quantiser:
     lowest, highest : limits of q.
     bits : of the stored number ``q - base``.
     base : the integer that is stored as 0.
-    zero_first : whether zero is added before rounding, so that halves go to even numbers q.
+    zero_first : whether zero is added before rounding, so that halves go to even numbers q; QONNX and some kernels of
+        onnxruntime do so.
     kernels : whether onnxruntime has int8 kernels for it.
     """
 
