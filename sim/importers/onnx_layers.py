@@ -149,7 +149,7 @@ class LayerWriter:
                 for number, part in enumerate(value.parts, 1)
             ]
         except NoExactRescaleError as error:
-            raise self._refuse(str(error)) from error
+            raise self._refuse(f"{error}; another scale of the output would do") from error
         return self.concatenate(parts, name)
 
     # --- layers with weights
