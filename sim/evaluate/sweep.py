@@ -46,7 +46,7 @@ __all__ = [
 SCHEMA = 1
 """Version of the JSON; raised when a field changes its meaning or goes away."""
 
-EVALUATORS = 16
+EVALUATORS = 4
 """Evaluators that a process keeps."""
 
 Row = dict[str, Any]
@@ -186,6 +186,12 @@ class _Point:
         return {column: (identity | found).get(column) for column in COLUMNS}
 
 
+def kind_of(case: Case) -> tuple[object, ...]:
+    """What cases that differ in widths only have in common: one evaluator does for them."""
+    config = case.config
+    return case.source.network.name, case.source.content, config.name, config.hash_text, case.mode, case.batch
+
+
 def cost_of(case: Case) -> NetworkCost | str:
     """Return the cost of a case, or why it has none."""
     if isinstance(case.widths, str):
@@ -226,9 +232,11 @@ def run_sweep(
     points = [list(_points(sweep, case)) for case in sweep.cases()]
     known = sum(journal.get(point.key) is not None for group in points for point in group)
     missing = [group for group in points if any(journal.get(point.key) is None for point in group)]
+    kinds: dict[object, int] = {}
+    missing.sort(key=lambda group: kinds.setdefault(kind_of(group[0].case), len(kinds)))
     cases = [group[0].case for group in missing]
     advance("started")
-    for number, outcome in finished(cost, cases, jobs=jobs, cluster=cluster):
+    for number, outcome in finished(cost, cases, kind=kind_of, jobs=jobs, cluster=cluster):
         for point in missing[number]:
             if journal.get(point.key) is None:
                 journal.add(point.key, _priced(outcome, point))
@@ -279,8 +287,7 @@ def _evaluator(case: Case, residual_bits: int | None) -> Evaluator:
     """What evaluates a case; kept for cases that differ in widths only."""
     from sim.evaluate.evaluate import evaluator
 
-    names = (case.source.network.name, case.source.content, case.config.name, case.config.hash_text)
-    key = (*names, case.mode, case.batch, residual_bits)
+    key = (kind_of(case), residual_bits)
     if key not in _EVALUATORS:
         if len(_EVALUATORS) >= EVALUATORS:
             del _EVALUATORS[next(iter(_EVALUATORS))]

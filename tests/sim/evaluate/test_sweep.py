@@ -256,6 +256,18 @@ def test_workers_change_nothing(monkeypatch: pytest.MonkeyPatch, cluster: str) -
     assert rows_of(sweep, jobs=2) == here
 
 
+def test_what_differs_in_widths_only_goes_together() -> None:
+    cases: list[tuple[str, int]] = []
+
+    def cost(case: Case) -> Any:
+        cases.append((case.bits, case.batch))
+        return Counting()(case)
+
+    rows = rows_of(sweep_of("1", "2", batches=[1, 2]), cost=cost)
+    assert cases == [("1", 1), ("2", 1), ("1", 2), ("2", 2)]
+    assert [(row["bits"], row["batch"]) for row in rows] == [("1", 1), ("1", 2), ("2", 1), ("2", 2)]
+
+
 def test_progress() -> None:
     steps: list[str] = []
     rows_of(sweep_of("1", "2"), cost=Counting(), advance=steps.append)

@@ -51,6 +51,22 @@ def test_processes_when_they_pay(elapsed: float, total: int, left: int, worth: b
     assert workers._worth_processes(elapsed, total, left) is worth
 
 
+@pytest.mark.parametrize(
+    ("kinds", "count", "sizes"),
+    [
+        ("aaabbb", 1, [2, 1, 2, 1]),
+        ("aaabbb", 2, [1] * 6),
+        ("aab" * 20, 1, [2, 1] * 20),
+        ("a" * 200, 2, [16] * 12 + [8]),
+    ],
+)
+def test_batches(kinds: str, count: int, sizes: list[int]) -> None:
+    items = list(enumerate(kinds))
+    batches = workers._batches(items, str, count)
+    assert [item for batch in batches for item in batch] == items
+    assert list(map(len, batches)) == sizes
+
+
 @pytest.mark.usefixtures("eager")
 def test_processes() -> None:
     numbers = [float(number) for number in range(40)]
