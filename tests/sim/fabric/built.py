@@ -36,11 +36,13 @@ CAP = TileConfig(
 MAP = TileConfig(name="built-map", taps=TAPS, outputs=OUTPUTS, columns=256, plane_bits=TAPS * OUTPUTS, activity=False)
 
 
-def built(*, caps: int = 4, maps: int = 1, queue: int = 8, width: int = 2, height: int = 1) -> AcceleratorConfig:
+def built(
+    *, caps: int = 4, maps: int = 1, queue: int = 8, width: int = 2, height: int = 1, words: int = 4096
+) -> AcceleratorConfig:
     """A mesh of clusters of such tiles: a plane of windows is one beat, as on a fabric."""
     return AcceleratorConfig(
         name="built", width=width, height=height, caps=caps, maps=maps, cap=CAP, map=MAP, gather_queue=queue,
-        gather_words=512, program_words=4096, taps_words=4096,
+        gather_words=512, program_words=words, taps_words=words,
     )  # fmt: skip
 
 

@@ -72,7 +72,7 @@ def works(graph: Graph, mode: str, *, few: bool = False) -> Iterator[BuiltConv]:
     """All ways to divide a convolution that a MAP has row blocks for, or a few of them."""
     ways = list(itertools.product(PLACES, BLOCKS))
     for (caps, maps, queue), (sets, rounds) in ways[:: 5 if few else 1]:
-        config = built(caps=caps + caps % 2 if maps == 2 else caps, maps=maps, queue=queue)
+        config = built(caps=caps + caps % 2 if maps == 2 else caps, maps=maps, queue=queue, words=1 << 14)
         work = BuiltConv(graph, config, caps, rounds, sets, mode)
         height = work.shape.output_size[0]
         if max(map(len, work.map_caps)) * work.blocks <= config.taps and (sets - 1) * work.rows < height:
@@ -100,9 +100,10 @@ def test_dot_phases(widths: tuple[int, int], rows: int) -> None:
 @pytest.mark.parametrize("rows", LAYERS)
 @pytest.mark.parametrize("widths", WIDTHS + SPLITS, ids=str)
 def test_all_dot_phases(widths: tuple[int, int], rows: int, mode: str) -> None:
+    """Whole words in all ways to divide a layer, digits and products in a few."""
     graph = convolution(LAYERS[rows], *widths)
     compared = 0
-    for work in works(graph, mode):
+    for work in works(graph, mode, few=mode == "lut" or widths in SPLITS):
         try:
             wanted = fabric_cycles(work)
         except MappingError:
