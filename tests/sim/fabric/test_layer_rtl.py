@@ -6,12 +6,11 @@ operators.  Windows are laid out by the test, as a gather unit does it.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property, partial
 
 import numpy as np
 import pytest
@@ -108,13 +107,10 @@ class Layer:
                     for cap in range(first, first + caps)
                 ]
 
-    @cache
-    def windows(self, number: int, channel: int) -> Integers:
-        """Windows of a set; of an average pool, of the group of a channel."""
-        operands = self.operands
-        if isinstance(self.found.shape, AveragePoolShape):
-            operands = dataclasses.replace(operands, values=operands.values[..., channel : channel + 1])
-        return operands.windows(set_pixels(self.cut, number), FABRIC.outputs)
+    @cached_property
+    def windows(self) -> list[Integers]:
+        """Windows of each set, over all channels."""
+        return [self.operands.windows(set_pixels(self.cut, number), FABRIC.outputs) for number in range(self.cut.sets)]
 
     def block(self, place: Place) -> Block:
         """The operands of a block; zeros for none."""
@@ -122,9 +118,10 @@ class Layer:
         if place is None:
             return Block(np.zeros((FABRIC.outputs, reduction), np.int64), np.zeros(reduction, np.int64))
         number, channel = place
-        if isinstance(self.found.shape, AveragePoolShape):
-            return Block(self.windows(number, channel), np.ones(reduction, np.int64))
-        return Block(self.windows(number, 0), self.operands.weights[channel].reshape(-1))
+        if isinstance(self.found.shape, AveragePoolShape):  # a gather unit leaves out the other channels
+            own = slice(channel, None, self.found.shape.input_size[2])
+            return Block(self.windows[number][:, own], np.ones(reduction, np.int64))
+        return Block(self.windows[number], self.operands.weights[channel].reshape(-1))
 
     def expected(self) -> Integers:
         """The output map by the integer operators."""
@@ -179,7 +176,7 @@ def test_whole_layer(cap: RtlEngine, map_: RtlEngine, network: str, layer: str, 
             channels = np.minimum(channels, 0)
         batch = Batch(sums, np.array(fields).swapaxes(0, 1), whole.rescale, channels)
         plan = sum_program(layer, shape, sums, len(caps), phase["blocks"], FABRIC.map, rescale=whole.rescale).job
-        outcome, numbers = run_map(map_, plan, lambda source: batch.planes(shape, FABRIC.map, source), shape.bits)
+        outcome, numbers = run_map(map_, plan, partial(batch.planes, shape, FABRIC.map), shape.bits)
         check(outcome, plan, FABRIC.map, "requantise")
         for place, row in zip(order, numbers, strict=False):
             if place is not None:
@@ -195,4 +192,4 @@ def test_whole_layer(cap: RtlEngine, map_: RtlEngine, network: str, layer: str, 
     assert cost["convolution"] == ours["convolution"]
     assert cost["requantise"] == theirs["requantise"]
     assert cost.get("relu", 0) == theirs.get("relu", 0)
-    assert cost["reduce"] == theirs["reduce"]
+    assert cost.get("reduce", 0) == theirs.get("reduce", 0)

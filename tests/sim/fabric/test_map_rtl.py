@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def run_sums(engine: RtlEngine, network: str, layer: str, bits: tuple[int, int],
     rescale = random_rescale(rng, shape, entries=max(2, blocks * caps))
     batch = Batch.random(rng, sums, blocks, caps, rescale)
     plan = sum_program(layer, shape, sums, caps, blocks, MAP, rescale=rescale).job
-    outcome, numbers = run_map(engine, plan, lambda source: batch.planes(shape, MAP, source), shape.bits)
+    outcome, numbers = run_map(engine, plan, partial(batch.planes, shape, MAP), shape.bits)
     x = batch.accumulators
     entries = np.broadcast_to(batch.channels[:, None], x.shape)
     expected = operators.requantize(x, rescale, entries)
