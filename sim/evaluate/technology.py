@@ -25,7 +25,7 @@ __all__ = [
 
 FOLDER = Path(__file__).resolve().parent.parent / "data" / "technologies"
 
-TECHNOLOGIES = ("sram", "reram", "fefet", "stt-mram")
+TECHNOLOGIES = ("sram", "reram", "fefet", "stt-mram", "open-cells")
 """Names of the packaged technologies, the default first."""
 
 CERTAINTIES: dict[str, str] = {
