@@ -97,6 +97,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--output", metavar="FILE", required=True, help="a .csv or .json file, '-' for CSV on standard output"
     )
+    parser.add_argument("--html", metavar="FILE", help="write a page with plots that needs no other file")
     parser.add_argument("--fresh", action="store_true", help="ignore what an earlier run left in FILE.journal")
     add_workers(parser, "points")
     parser.set_defaults(main=main)
@@ -109,6 +110,10 @@ def main(arguments: argparse.Namespace) -> int:
 
     target: str = arguments.output
     check_table_output(target, *FORMATS)
+    if arguments.html is not None:
+        check_output(arguments.html, "--html file")
+        if arguments.html == target == STANDARD_OUTPUT:
+            raise UserError("only one of --output, --html can be '-'")
     sweep = _prepare(arguments)
     with (
         Journal(journal_of(target), fresh=arguments.fresh) as journal,
@@ -124,12 +129,16 @@ def main(arguments: argparse.Namespace) -> int:
     refused = _refused(rows)
     text = json_rows(rows, sweep.assumptions) if target.lower().endswith(".json") else csv_rows(rows)
     write_output(target, text, "--output file")
+    if arguments.html is not None:
+        from sim.evaluate.sweep_page import sweep_page
+
+        write_output(arguments.html, sweep_page(rows, sweep.assumptions), "--html file")
     if refused:
         sys.stderr.write(
             f"bfimna: {len(refused)} of {len(rows)} points could not be evaluated, column error says why; the first: "
             f"{_of(refused[0])}\n"
         )
-    if target != STANDARD_OUTPUT:
+    if STANDARD_OUTPUT not in (target, arguments.html):
         kept = f", {known} of them from {journal_of(target)}" if known else ""
         sys.stdout.write(f"{len(rows)} points in {target}{kept}\n")
     return 0

@@ -63,6 +63,8 @@ COLUMNS: dict[str, str] = {
     "technology": "its name",
     "supply_v": "supply voltage",
     "constants": "constants of the technology that were given other values, at its nominal supply",
+    "weight_bits": "mean width of weights over multiply-accumulates",
+    "activation_bits": "mean width of the inputs of layers with weights over multiply-accumulates",
     "macs": "multiply-accumulate operations",
     "cycles": "all cycles",
     "latency_s": "seconds for the batch",
@@ -323,6 +325,8 @@ def _priced(outcome: NetworkCost | str, point: _Point) -> Row:
         return {"error": one_line(error)}
     found = figures(outcome, technology)
     return {
+        "weight_bits": _mean_bits(outcome, "weight_bits"),
+        "activation_bits": _mean_bits(outcome, "activation_bits"),
         "macs": outcome.macs,
         "cycles": found.cycles,
         "latency_s": found.latency_s,
@@ -337,6 +341,13 @@ def _priced(outcome: NetworkCost | str, point: _Point) -> Row:
         **{f"cycles_{part}": cycles for part, cycles in outcome.cycles.items()},
         **{f"energy_{part}_pj": energy for part, energy in found.energy_pj.items()},
     }
+
+
+def _mean_bits(cost: NetworkCost, name: str) -> float | None:
+    """The mean of a width over the MACs of layers with weights; None without any."""
+    weighted = [layer for layer in cost.layers if layer.weight_bits]
+    macs = sum(layer.macs for layer in weighted)
+    return sum(layer.macs * getattr(layer, name) for layer in weighted) / macs if macs else None
 
 
 def _utilisation(cost: NetworkCost) -> float | None:

@@ -18,6 +18,7 @@ import pytest
 from hw.fabric import FABRICS
 from sim import cli
 from sim.evaluate import workers
+from sim.evaluate.journal import source_hash
 from sim.options import MODES
 
 Refuses = Callable[..., None]
@@ -125,6 +126,18 @@ def test_sweep_to_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
     assert not list(Path().iterdir())
 
 
+def test_sweep_with_a_page(capfd: pytest.CaptureFixture[str], refuses: Refuses) -> None:
+    command = ["sweep", "alexnet", "--bits", "7-8"]
+    refuses("only one of --output, --html can be '-'", *command, "--output", "-", "--html", "-")
+    refuses("--html file b/a.html cannot be written: .*", *command, "--output", "-", "--html", "b/a.html")
+    assert cli.main([*command, "--output", "out.csv", "--html", "out.html"]) == 0
+    page = Path("out.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert page.count("<svg") == 1
+    assert cli.main([*command, "--output", "out.csv", "--html", "-"]) == 0
+    assert capfd.readouterr().out == f"2 points in out.csv\n{page}"
+
+
 def test_refused_points(capfd: pytest.CaptureFixture[str]) -> None:
     Path("b.json").write_text('{"default": 8, "fc6": 4}')
     assert cli.main(["sweep", "resnet8", "alexnet", "--bits", "8,b.json", "--output", "out.csv"]) == 0
@@ -202,6 +215,7 @@ def test_wrong_outputs(refuses: Refuses, folder: Path) -> None:
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs signals")
 def test_killed_sweep_goes_on(capfd: pytest.CaptureFixture[str]) -> None:
     """Killed without a chance to clean up, the journal has what was done, and the rows do not differ."""
+    source_hash.cache_clear()  # sources may be edited while all tests run
     command = ["sweep", "alexnet", "--bits", "1-5", "--jobs", "1", "--output"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     killed = subprocess.run([sys.executable, "-c", KILLED, *command, "out.csv"], env=environment, check=False)

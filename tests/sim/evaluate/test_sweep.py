@@ -99,6 +99,18 @@ def test_utilisation() -> None:
     assert row["utilisation"] is None
 
 
+def test_mean_widths() -> None:
+    def cost(_: Case) -> Any:
+        wide = dataclasses.replace(layer_cost(weight_bits=8), macs=30, activation_bits=6)
+        narrow = dataclasses.replace(layer_cost(weight_bits=4), macs=10, activation_bits=2)
+        return network_cost(wide, narrow, layer_cost("pool", weight_bits=None))
+
+    (row,) = rows_of(sweep_of("8"), cost=cost)
+    assert (row["weight_bits"], row["activation_bits"]) == (7, 5)
+    (row,) = rows_of(sweep_of("8"), cost=lambda _: network_cost(layer_cost("pool", weight_bits=None)))
+    assert row["weight_bits"] is row["activation_bits"] is None
+
+
 def test_cases_are_evaluated_once_for_all_technologies() -> None:
     cost = Counting()
     sweep = sweep_of(
