@@ -785,7 +785,12 @@ class _Importer:
         self._check_operators()
         self._find_integer_clips()
         for node in self._file.nodes:
-            self._values[node.outputs[0]] = self._handlers[node.op](node)
+            try:
+                self._values[node.outputs[0]] = self._handlers[node.op](node)
+            except ModelError:
+                raise
+            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+                raise self._refuse(f"{node} is damaged: a field is missing, of a wrong kind or out of range") from error
         result = self._result()
         if self._input is None:
             raise self._refuse(f"the input {self._file.input!r} is not quantised")

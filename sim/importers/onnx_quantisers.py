@@ -275,9 +275,12 @@ def quant_weights(node: Node, constants: Constants, refuse: Refuse) -> Weights:
     scale, zero, width = (constants[node.inputs[position]] for position in (1, 2, 3))
     try:
         spread = np.broadcast_to(scales, raw.shape), np.broadcast_to(zeros, raw.shape)
-        real = int_quant(raw, scale, zero, width.reshape(-1)[0], signed, narrow, mode)
+        with np.errstate(all="ignore"):
+            real = int_quant(raw, scale, zero, width.reshape(-1)[0], signed, narrow, mode)
     except ValueError as error:
         raise refuse(f"{node}: {' '.join(str(error).split())}") from error
+    if not np.all(np.isfinite(real)):
+        raise refuse(f"{node}: quantised constants must be finite numbers")
     values = np.rint(real.astype(np.float64) / spread[0]).astype(np.int64)
     lowest, highest = int(min_int(signed, narrow, bits)), int(max_int(signed, narrow, bits))
     if signed and bits == 1:

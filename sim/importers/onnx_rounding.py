@@ -30,6 +30,9 @@ from golden.operators import clamp
 __all__ = ["Clamp", "exact_rescale", "half_even", "kernel_differences", "kernel_multipliers", "nearest_even"]
 
 
+_EXACT_INTEGER_BITS = 62
+
+
 @dataclass(frozen=True)
 class Clamp:
     """Where rounded numbers go: ``u = min(max(rounded + zero, low), low + high)``."""
@@ -63,6 +66,14 @@ def _common(value: Fraction, offset: Fraction) -> tuple[int, int, int]:
     return value.numerator * offset.denominator, offset.numerator * value.denominator, denominator
 
 
+def _kind(fractions: list[tuple[int, int, int]], span: tuple[Integers, Integers], steps: Integers) -> Any:
+    """The data type that holds every number of the search: 64-bit integers where they do."""
+    slope, constant, whole = (max(abs(number) for number in column) for column in zip(*fractions, strict=True))
+    reach = max(int(np.abs(end).max()) for end in span) + 1
+    largest = 2 * (reach * slope + constant + whole * (int(np.abs(steps).max(initial=0)) + 1))
+    return np.int64 if largest.bit_length() < _EXACT_INTEGER_BITS else object
+
+
 def exact_rescale(
     factors: Sequence[Fraction],
     offsets: Sequence[Fraction],
@@ -86,14 +97,16 @@ def exact_rescale(
     NoExactRescaleError
         If no constants equal that on every reachable accumulator.
     """
-    pairs = [_common(factor, offset) for factor, offset in zip(factors, offsets, strict=True)]
-    slope, constant, whole = (np.array(column, dtype=object)[:, None] for column in zip(*pairs, strict=True))
-    minimum, maximum = (end.astype(object)[:, None] for end in span)
-    wanted = np.arange(1, target.high + 1, dtype=np.int64).astype(object)[None, :] + (target.low - target.zero)
+    fractions = [_common(factor, offset) for factor, offset in zip(factors, offsets, strict=True)]
+    steps = np.arange(1, target.high + 1, dtype=np.int64)[None, :] + (target.low - target.zero)
+    kind = _kind(fractions, span, steps)
+    slope, constant, whole = (np.array(column, dtype=kind)[:, None] for column in zip(*fractions, strict=True))
+    minimum, maximum = (end.astype(kind)[:, None] for end in span)
+    wanted = steps.astype(kind)
     # The first x whose quotient is at least wanted - 1/2, or above it where that half goes to the even number below.
     needed = (2 * wanted - 1) * whole - 2 * constant
     first = np.where(wanted % 2 == 0, -((-needed) // (2 * slope)), needed // (2 * slope) + 1)
-    sign = np.array([[0, 1]], dtype=object) + 0 * minimum  # between them the formula may change sides
+    sign = np.array([[0, 1]], dtype=kind) + 0 * minimum  # between them the formula may change sides
     inside = np.minimum(np.maximum(np.concatenate([first - 1, first, sign], axis=1), minimum), maximum)
     points: NDArray[Any] = np.concatenate([minimum, maximum, inside], axis=1)
     rounded = half_even(points * slope + constant, whole)

@@ -323,6 +323,27 @@ def test_every_truncation_is_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_every_damage_is_one_line_or_none(tmp_path: Path) -> None:
+    file = File()
+    pooled = file.model.node("MaxPool", file.end(file.convolved(pads=[1, 1, 1, 1])), kernel_shape=[2, 2])
+    matrix = file.weights(4 * 25, 3)
+    result = file.model.node("MatMul", file.model.node("Flatten", pooled), matrix)
+    whole = file.model.save(tmp_path / "m.onnx", file.end(result)).read_bytes()
+    random = np.random.default_rng(1)
+    texts: list[str] = []
+    for _ in range(60):
+        content = bytearray(whole)
+        for place in random.integers(0, len(content), 3):
+            content[place] = random.integers(256)
+        (tmp_path / "damaged.onnx").write_bytes(content)
+        try:
+            load(tmp_path / "damaged.onnx")
+        except ModelError as error:
+            texts.append(str(error))
+    assert texts
+    assert not any("\n" in text for text in texts)
+
+
 def test_input_of_another_width(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     file = File((1, 3, 4, 4))
     path = str(file.model.save(tmp_path / "m.onnx", file.end(file.model.node("Relu", file.source()))))
