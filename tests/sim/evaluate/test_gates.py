@@ -9,14 +9,29 @@ from pathlib import Path
 
 import pytest
 
+from golden.engine import Job, Outcome
 from golden.tile import GoldenTile
+from hw.config import TileConfig
 from sim.assembler import assemble
 from sim.errors import UserError
 from sim.evaluate import open_cells
 from sim.evaluate.gates import Gates, changes, read_netlist
 from sim.evaluate.liberty import Library, parse_liberty, verilog_models
-from sim.evaluate.open_cells import BLOCKS, FITS, GATES, PROGRAMS, SIZES, Mapped, Run, derive, energies
+from sim.evaluate.open_cells import (
+    BLOCKS,
+    FITS,
+    GATES,
+    PROGRAMS,
+    SIZES,
+    Mapped,
+    Run,
+    derive,
+    energies,
+    map_tiles,
+    run_programs,
+)
 from sim.evaluate.technology import CONSTANTS, load_technology
+from sim.tools import ToolError
 
 ROOT = Path(__file__).parents[3]
 
@@ -246,6 +261,63 @@ def test_programs_fit_the_tile_and_have_every_event() -> None:
             seen[name] = seen.get(name, 0) + value
     assert set(seen) == {name for names in FITS.values() for name in names}
     assert all(seen.values())
+
+
+class FakeNetlist:
+    """Runs what the golden tile runs, and leaves waves of a gate that never changes.
+
+    ``wrong`` turns the first bit that it stores, ``ends`` says whether its waves show when a run ends.
+    """
+
+    wrong, ends = False, True
+
+    def __init__(self, config: TileConfig, simulator: str, *, verilog: str, waves: Path) -> None:
+        assert (config, simulator, verilog) == (GATES, "icarus", "netlist")
+        self.tile, self.waves, self.body = GoldenTile(config, seed=5), waves, ""
+
+    def __enter__(self) -> FakeNetlist:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.waves.write_text(WAVES.partition("#0\n")[0] + self.body, encoding="ascii")
+
+    def run(self, job: Job) -> Outcome:
+        self.body += "1%\n0%\n" if self.ends else ""
+        outcome = self.tile.run(job)
+        if self.wrong:
+            outcome.planes[-1][0, 0] ^= 1
+        return outcome
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, ""),
+        ({"wrong": True}, "the netlist and the golden tile do not agree on program 'sums'"),
+        ({"ends": False}, "the waves of the netlist must show 2 runs, not 0"),
+    ],
+)
+def test_a_netlist_must_do_what_the_golden_tile_does(
+    gates: Gates, fields: dict[str, bool], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_cells, "RtlEngine", type("Fake", (FakeNetlist,), fields))
+    mapped = Mapped(gates, "netlist", {}, {})
+    programs = {"sums": PROGRAMS["sums"]}
+    if told:
+        with pytest.raises(ToolError, match=f"^{re.escape(told)}$"):
+            run_programs(mapped, programs)
+    else:
+        found = run_programs(mapped, programs)
+        assert [run.name for run in found] == ["sums, 25% ones", "sums, 75% ones"]
+        assert all(run.energy_pj == {} and run.events["compared_rows"] > 0 for run in found)
+
+
+def test_what_yosys_refuses_is_told(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_cells, "find_yosys", lambda: "false")
+    for writer in ("tile_verilog", "module_verilog"):
+        monkeypatch.setattr(open_cells, writer, lambda *_: "")
+    with pytest.raises(ToolError, match=r"^Yosys failed on the tile: $"):
+        map_tiles(library, LIBERTY)
 
 
 def test_the_file_is_of_this_script() -> None:

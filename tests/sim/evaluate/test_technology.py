@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hw.config import CONFIGS
 from sim.errors import UserError
 from sim.evaluate.technology import (
     CERTAINTIES,
@@ -77,6 +79,20 @@ def test_activity_that_was_measured_once_is_told_as_carried_over() -> None:
     sentence = "matching_rows and tagged_rows of ResNet-8 stand for all networks and modes."
     assert sentence in load_technology("sram").assumptions
     assert sentence not in load_technology("sram").with_constants(matching_rows=0.5, tagged_rows=0.5).assumptions
+
+
+@pytest.mark.slow  # ResNet-8 on the golden tile, twice
+def test_measured_constants_are_what_the_script_measures() -> None:
+    script = runpy.run_path(str(Path(__file__).parents[3] / "scripts" / "activity.py"))
+    measured = {
+        mode: [f"{share:.5f}" for share in script["shares"](mode, CONFIGS[config].replace(activity=True))]
+        for mode, config in script["CASES"]
+    }
+    constants = [load_technology("sram").constants[name] for name in ("matching_rows", "tagged_rows")]
+    assert [f"{constant.value:.5f}" for constant in constants] == measured["count"]
+    for constant, share in zip(constants, measured["lut"], strict=True):
+        assert constant.source == "python scripts/activity.py"
+        assert f"{share} in mode lut on cap2d" in constant.note
 
 
 def test_a_file_of_a_users_own_starts_from_a_packaged_one(tmp_path: Path) -> None:
