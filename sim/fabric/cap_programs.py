@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hw.config import TileConfig
-from hw.isa import LoadKind, Opcode, Owner, ReduceKind, StoreKind, reduce_levels
+from hw.isa import MAXIMUM_OPERAND, LoadKind, Opcode, Owner, ReduceKind, StoreKind, reduce_levels
 from sim.fabric.words import Digit, DigitSum, WordSplit, split_words
 from sim.mapping.builder import Builder, JobPlan, Sink, Source
 from sim.mapping.errors import MappingError
@@ -87,6 +87,11 @@ class Sums:
         return self.tiles * work + sum(planes for _, planes in self.stored)
 
     @property
+    def window_planes(self) -> int:
+        """Planes of R bits that a block takes from the gather unit."""
+        return self.tiles * sum(activation.bits for digits in self.split.sums for activation, _ in digits.pairs)
+
+    @property
     def weight_planes(self) -> int:
         """Planes of G bits that a block takes from the taps memory."""
         planes = sum(weight.bits for digits in self.split.sums for _, weight in digits.pairs)
@@ -120,7 +125,9 @@ def plan_sums(
     if mode == "count":
         columns, copies = min(config.columns, counted), 1
     else:
-        columns, copies = min(_lut_columns(config), 2 * (counted - 1 - reduce_levels(config.taps))), 2
+        # A DOT adds up sums of products, which an instruction must be able to name.
+        widest = min(counted - 1, MAXIMUM_OPERAND) - reduce_levels(config.taps)
+        columns, copies = min(_lut_columns(config), 2 * widest), 2
     split = split_words(activation_bits, weight_bits, columns, copies, name, weight_signed=weight_signed)
     return Sums(config, mode, split, reduction, accumulator_bits)
 
