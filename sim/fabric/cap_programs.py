@@ -68,21 +68,25 @@ class Sums:
 
     @property
     def stored(self) -> tuple[tuple[DigitSum, int], ...]:
-        """What is stored of each block, one after the other: a sum of digits, and its width in planes."""
+        """What is stored of each block, one after the other: a sum of digits, and its width in planes.
+
+        Sums whose place is beyond the accumulator are left out: weights may be small for their width.
+        """
         return tuple(
-            (digits, max(1, min(digits.bits(self.reduction), self.accumulator_bits - digits.place)))
+            (digits, min(digits.bits(self.reduction), self.accumulator_bits - digits.place))
             for digits in self.split.sums
+            if digits.place < self.accumulator_bits
         )
 
     @property
     def pairs(self) -> int:
         """Pairs of digits that are multiplied in each tap tile."""
-        return sum(len(digits.pairs) for digits in self.split.sums)
+        return sum(len(digits.pairs) for digits, _ in self.stored)
 
     @property
     def estimate(self) -> int:
         """About how many cycles a block takes."""
-        pairs = [pair for digits in self.split.sums for pair in digits.pairs]
+        pairs = [pair for digits, _ in self.stored for pair in digits.pairs]
         work = sum(a.bits * w.bits + a.bits + w.bits + 3 for a, w in pairs)
         return self.tiles * work + sum(planes for _, planes in self.stored)
 
@@ -94,7 +98,7 @@ class Sums:
     @property
     def weight_planes(self) -> int:
         """Planes of G bits that a block takes from the taps memory."""
-        planes = sum(weight.bits for digits in self.split.sums for _, weight in digits.pairs)
+        planes = sum(weight.bits for digits, _ in self.stored for _, weight in digits.pairs)
         return self.tiles * (planes + (self.pairs if self.mode == "lut" else 0))
 
 

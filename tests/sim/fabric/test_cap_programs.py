@@ -206,6 +206,8 @@ def test_a_narrow_accumulator_keeps_the_sum() -> None:
     """Weights may be small for their width: then the sum needs fewer bits than its digits promise."""
     for accumulator in (9, 12, 16, 17, 20):
         sums = plan_sums("x", 16, 16, 3, accumulator, TILES["2d16"], "count")
+        assert [digits.place for digits, _ in sums.stored] == [place for place in (0, 8, 16) if place < accumulator]
+        assert all(digits.place + width <= accumulator for digits, width in sums.stored)
         rng = np.random.default_rng(accumulator)
         limit = 1 << accumulator - 4
         block = Block(rng.integers(0, limit, (4, 3)), rng.integers(-1, 2, 3))

@@ -20,7 +20,7 @@ from golden.engine import Outcome
 from golden.graph import AveragePool, Conv, Integers, Rescale
 from hw.config import TileConfig
 from hw.isa import ErrorCode
-from sim.fabric.accounts import Parts
+from sim.fabric.accounts import Parts, account
 from sim.fabric.geometry import MapCut, cut_map
 from sim.fabric.map_programs import sum_program
 from sim.mapping.builder import JobPlan, equal_parts
@@ -187,9 +187,9 @@ def test_whole_layer(cap: RtlEngine, map_: RtlEngine, network: str, layer: str, 
     assert blocks == whole.cut.blocks
     assert np.array_equal(result, whole.expected())
     assert len(np.unique(result)) > 8, "the numbers differ"
-    # The evaluator's cycles are what these tiles have counted.
-    ours, theirs = parts[FABRIC.cap.name], parts[FABRIC.map.name]
-    assert cost["convolution"] == ours["convolution"]
-    assert cost["requantise"] == theirs["requantise"]
-    assert cost.get("relu", 0) == theirs.get("relu", 0)
-    assert cost.get("reduce", 0) == theirs.get("reduce", 0)
+    # The evaluator's cycles are what these tiles have counted; what a MAP does while sums still come is hidden.
+    assert cost["convolution"] == parts[FABRIC.cap.name]["convolution"]
+    program = sum_program(layer, shape, sums, phase["caps"], phase["blocks"], FABRIC.map)
+    hidden = account(program.job.instructions, FABRIC.map, "requantise", after=program.joined).mark
+    for part in ("requantise", "relu", "reduce"):
+        assert cost.get(part, 0) == parts[FABRIC.map.name].get(part, 0) - hidden.get(part, 0), part
