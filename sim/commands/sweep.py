@@ -13,7 +13,6 @@ from sim.errors import UserError
 from sim.evaluate import lists
 from sim.files import STANDARD_OUTPUT, check_output, write_output
 from sim.options import MODE_HELP, MODES, whole_number
-from sim.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,6 +106,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Evaluate all points and write them; 0 when at least one could be."""
     from sim.evaluate.journal import Journal
     from sim.evaluate.sweep import csv_rows, json_rows, run_sweep
+    from sim.progress import progress
 
     target: str = arguments.output
     check_table_output(target, *FORMATS)

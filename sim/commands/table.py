@@ -11,7 +11,6 @@ from sim.commands.sweep import add_workers, available_jobs, check_table_output
 from sim.evaluate import lists
 from sim.files import STANDARD_OUTPUT, write_output
 from sim.options import MAXIMUM_BITS, MODE_HELP, add_common, whole_number
-from sim.progress import progress
 
 __all__ = ["add_parser", "main"]
 
@@ -73,6 +72,7 @@ def main(arguments: argparse.Namespace) -> int:
     from sim.evaluate.sweep import source_of
     from sim.evaluate.table import csv_table, layer_table, npz_table
     from sim.evaluate.technology import load_technology
+    from sim.progress import progress
 
     config = load_machine(arguments.config)
     technology = load_technology(arguments.technology)
