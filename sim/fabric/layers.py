@@ -11,14 +11,15 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from hw.accelerator.protocol import COMMAND_BITS
 from hw.fabric import FabricConfig
 from sim.evaluate.cost import Events, LayerCost
 from sim.fabric.accounts import Parts, add_parts
 from sim.fabric.cap_programs import Sums, plan_sums
 from sim.fabric.geometry import MapCut, WindowCut, cut_map
 from sim.fabric.map_programs import sum_layout
-from sim.fabric.phases import dot_phase, element_phase, pool_phase
-from sim.fabric.placement import EXCHANGE_CYCLES, Exchange, Mesh, Placement, exchange, send_out
+from sim.fabric.phases import block_events, dot_phase, element_phase, load_phase, pool_phase, sum_events
+from sim.fabric.placement import Exchange, Mesh, Placement, exchange, receive, send_out
 from sim.mapping.builder import equal_parts
 from sim.mapping.errors import MappingError
 from sim.mapping.shapes import (
@@ -98,6 +99,11 @@ def flattened(shapes: Sequence[LayerShape]) -> tuple[LayerShape, ...]:
         else:
             result.append(shape)
     return tuple(result)
+
+
+def _touched(run: range, unit: int) -> int:
+    """Units of channels of which a run has some."""
+    return -(-run.stop // unit) - run.start // unit if run else 0
 
 
 def _is_dense(shape: LayerShape) -> bool:
@@ -221,9 +227,14 @@ class FabricRun:
     # --- windows ----------------------------------------------------------------------------------------------------
 
     def _windows(
-        self, shape: LayerShape, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
+        self,
+        shape: LayerShape,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        operand: int = 0,
     ) -> WindowCut:
-        source = self._cut(shape.input_size, shape.activation_bits[0])
+        source = self._cut(shape.input_size, shape.activation_bits[operand])
         return WindowCut(source, self._cut(shape.output_size, shape.output_bits), kernel, stride, padding)
 
     def _convolution(self, shape: ConvShape) -> _DotLayer:
@@ -251,30 +262,34 @@ class FabricRun:
         return _DotLayer(shape, windows, bits, 1, False, area * channels, channels, shape.requantize)
 
     def _divisions(
-        self, output: str, sets: int, units: int, group: int, *, shared: bool
+        self, output: str, cut: MapCut, unit: int, busy: int | None = None
     ) -> list[tuple[Placement, int, int]]:
-        """Placements of an output of so many sets and channel units, with the most sets and units of a cluster.
+        """Placements of an output, with the most sets and the most units of channels of a cluster.
 
-        A unit is a channel, or with ``shared`` a ``group`` of channels of which a cluster makes one after the other.
+        Parameters
+        ----------
+        unit : channels that are not parted.
+        busy : CAPs of a cluster that work on a unit; if None one on each.
         """
         if output in self._placements:
             chosen = self._placements[output]
-            return [(chosen, -(-sets // chosen.sets), -(-units // chosen.channels))]
-        clusters = self.mesh.clusters
+            units = max(_touched(run, unit) for run in chosen.channel_runs(cut))
+            return [(chosen, -(-cut.sets // chosen.sets), units)]
+        clusters, units = self.mesh.clusters, -(-cut.channels // unit)
         found: dict[Placement, tuple[Placement, int, int]] = {}
         runs = 1
         while runs <= min(units, clusters):
             most_units = -(-units // runs)
-            most_sets = -(-sets // min(sets, clusters // runs))
-            maps = -(-self._busy(most_units, group, shared=shared) // self.config.caps_per_map)
-            placement = Placement(-(-sets // most_sets), -(-units // most_units), maps)
+            most_sets = -(-cut.sets // min(cut.sets, clusters // runs))
+            maps = -(-(busy or self._busy(most_units)) // self.config.caps_per_map)
+            placement = Placement(-(-cut.sets // most_sets), -(-units // most_units), maps, unit)
             found[placement] = (placement, most_sets, most_units)
             runs *= 2
         return list(found.values())
 
-    def _busy(self, units: int, group: int, *, shared: bool) -> int:
-        """CAPs of a cluster that work on so many units."""
-        return min(self.config.caps, group if shared else units)
+    def _busy(self, channels: int) -> int:
+        """CAPs of a cluster that work on so many channels."""
+        return min(self.config.caps, channels)
 
     def _dots(self, layer: _DotLayer) -> Iterator[_Option]:
         config, shape, cut = self.config, layer.shape, layer.windows.target
@@ -293,21 +308,24 @@ class FabricRun:
                     weight_signed=layer.weight_signed,
                 )
                 sum_layout(shape.name, layer.requantize, sums, config.map)
-                shared = layer.group < cut.channels  # then a unit is what shares windows, else a channel
-                units = -(-cut.channels // layer.group) if shared else cut.channels
-                group = layer.group if shared else 1
+                group = layer.group if layer.group < cut.channels else 0  # channels that share windows, if not all do
+                fixed = self._busy(group) if group else None
                 found: list[tuple[int, Placement, Exchange, int, int]] = []
-                for placement, sets, most in self._divisions(shape.output, cut.sets, units, group, shared=shared):
-                    rounds = most * -(-group // config.caps) if shared else -(-most // config.caps)
-                    moved = self._moved(shape, layer.windows, placement, local=shared)
-                    blocks, busy = sets * rounds, self._busy(most, group, shared=shared)
+                for placement, sets, most in self._divisions(shape.output, cut, group or 1, fixed):
+                    blocks = sets * self._rounds(most, group)
+                    moved = self._moved(shape, layer.windows, placement, local=group > 0)
+                    busy = fixed or self._busy(most)
                     found.append((moved.cycles + blocks * sums.estimate, placement, moved, blocks, busy))
                 _, placement, moved, blocks, busy = min(found, key=lambda one: one[0])
-                yield self._dot_option(layer, sums, placement, moved, blocks, busy, mode)
+                yield self._dot_option(layer, sums, placement, moved, blocks, busy, group, mode)
             except MappingError as error:
                 refusals.append(error)
         if len(refusals) == len(modes):
             raise refusals[0]
+
+    def _rounds(self, units: int, group: int) -> int:
+        """Blocks of a set that a CAP makes, of so many channels, or with a ``group`` of so many groups of channels."""
+        return units * -(-group // self.config.caps) if group else -(-units // self.config.caps)
 
     def _dot_option(
         self,
@@ -317,12 +335,14 @@ class FabricRun:
         moved: Exchange,
         blocks: int,
         busy: int,
+        group: int,
         mode: str,
     ) -> _Option:
         """``blocks``: of the CAP that has the most; ``busy``: CAPs of a cluster that work."""
         config, windows = self.config, layer.windows
         cut, plane = windows.target, windows.plane_cycles
-        caps = min(config.caps_per_map, busy)
+        maps = -(-busy // config.caps_per_map)
+        caps = -(-busy // maps)
         most = config.map.taps // caps
         if not most:
             raise MappingError(
@@ -334,13 +354,18 @@ class FabricRun:
             for part in equal_parts(blocks, -(-blocks // most))
         ]
         cycles = add_parts({"movement": moved.cycles}, *(phase.cycles for phase in phases))
-        maps = -(-busy // config.caps_per_map)
-        total_blocks = cut.blocks
-        one = phases[0].cap
-        per_block = Events(*(count // len(equal_parts(blocks, len(phases))[0]) for count in dataclasses.astuple(one)))
-        gathered = total_blocks // max(1, busy) * sums.tiles * sums.pairs * config.cap.rows
-        map_events = sum((phase.map for phase in phases), Events()) * (maps * placement.clusters)
-        events = per_block * total_blocks + map_events + Events(memory_bits=gathered)
+        rest, load = sum_events(layer.requantize, sums, config.map)
+        events = (block_events(sums) + load) * cut.blocks
+        gathered = halts = batches = 0
+        for run in placement.channel_runs(cut):
+            rounds = self._rounds(_touched(run, group or 1), group)
+            gathered += cut.sets * rounds
+            for sets in placement.set_parts(cut):
+                count = -(-len(sets) * rounds // most)
+                halts += count * min(busy, len(run))
+                batches += count * min(maps, len(run))
+        planes = gathered * sums.window_planes
+        events += rest * batches + Events(memory_bits=planes * config.cap.rows, instructions=halts)
         utilisation = None
         if layer.shape.macs:
             slots = config.cap.rows * config.caps * self.mesh.clusters * blocks * sums.tiles
@@ -361,8 +386,7 @@ class FabricRun:
         source = self._placements.get(shape.inputs[operand])
         flits = self.config.flits_per_word
         if source is None:  # the host has it
-            words, hops = windows.source.words * flits, self.mesh.farthest
-            return Exchange(words + hops + EXCHANGE_CYCLES, words * (hops + target.clusters), 1)
+            return receive(windows, target, self.mesh, flits, -(-COMMAND_BITS // self.config.flit_bits))
         return exchange(windows, source, target, self.mesh, flits, local=local)
 
     # --- MAPs alone -------------------------------------------------------------------------------------------------
@@ -371,13 +395,14 @@ class FabricRun:
         config = self.config
         windows = self._windows(shape, shape.window, shape.stride, shape.padding)
         cut = windows.target
-        groups = -(-cut.channels // config.map.taps)
-        for placement, sets, units in self._divisions(shape.output, cut.sets, groups, 1, shared=True):
+        taps = config.map.taps
+        for placement, sets, units in self._divisions(shape.output, cut, taps, 1):
             phase = pool_phase(shape, config.map, sets * units, windows.plane_cycles, config.gather_queue)
             moved = self._moved(shape, windows, placement, local=True)
             cycles = add_parts({"movement": moved.cycles}, phase.cycles)
             planes = shape.window[0] * shape.window[1] * shape.activation_bits[0]
-            events = phase.map * (cut.sets * groups) + Events(memory_bits=cut.sets * groups * planes * config.map.rows)
+            batches = cut.sets * sum(_touched(run, taps) for run in placement.channel_runs(cut))
+            events = (phase.map + Events(memory_bits=planes * config.map.rows)) * batches
             mapping = (
                 f"{placement.sets} x {placement.channels} clusters (pixels x channels), {sets * units} batches of "
                 f"{shape.window[0]} x {shape.window[1]} window positions in one MAP of each"
@@ -386,24 +411,35 @@ class FabricRun:
 
     def _elementwise(self, shape: ElementwiseShape) -> _Option:
         config = self.config
-        windows = self._windows(shape, (1, 1), (1, 1), (0, 0))
-        cut = windows.target
+        cut = self._cut(shape.output_size, shape.output_bits)
         placements = [self._placements.get(name) for name in shape.inputs]
         placement = next((one for one in placements if one is not None), Placement(1, 1, 1))
-        moved = Exchange(0, 0, 0)
+        moved, cycles, events = Exchange(0, 0, 0), Parts(), Events()
+        parts, runs = placement.set_parts(cut), placement.channel_runs(cut)
         for operand, other in enumerate(placements):
             if other != placement:
-                more = self._moved(shape, windows, placement, operand, local=True)
-                moved += more
-        blocks = -(-cut.sets // placement.sets) * -(-cut.channels // placement.channels)
-        maps = min(config.maps, blocks)
-        batches = -(-blocks // (maps * config.map.taps))
+                # It comes through the gather units, as windows of one element.
+                windows = self._windows(shape, (1, 1), (1, 1), (0, 0), operand)
+                moved += self._moved(shape, windows, placement, operand, local=True)
+                bits = shape.activation_bits[operand]
+                count = max(map(len, parts)) * max(-(-len(run) // config.map.taps) for run in runs)
+                phase = load_phase(bits, config.map, count, windows.plane_cycles, config.gather_queue)
+                cycles = add_parts(cycles, phase.cycles)
+                loads = cut.sets * sum(-(-len(run) // config.map.taps) for run in runs)
+                events += (phase.map + Events(memory_bits=bits * config.map.rows)) * loads
         part = "residual" if len(shape.inputs) > 1 else "requantise"
-        phase = element_phase(shape, config.map, batches, part)
-        cycles = add_parts({"movement": moved.cycles}, phase.cycles)
-        tiles = maps * placement.clusters
-        mapping = f"where the operands lie: {placement.clusters} clusters, {maps} MAPs in each, {batches} batches"
-        return _Option(placement, None, cycles, moved, phase.map * tiles, None, tiles, mapping, 0)
+        batches = [
+            -(-len(sets) * len(channels) // config.map.taps)
+            for sets in parts
+            for run in runs
+            for channels in equal_parts(len(run), placement.maps)
+        ]
+        cycles = add_parts(cycles, element_phase(shape, config.map, max(batches), part).cycles)
+        cycles = add_parts({"movement": moved.cycles}, cycles)
+        events += sum((element_phase(shape, config.map, count, part).map for count in batches if count), Events())
+        tiles = sum(map(bool, batches))
+        mapping = f"where the operands lie: {placement.clusters} clusters, {tiles} MAPs, {max(batches)} batches"
+        return _Option(placement, None, cycles, moved, events, None, tiles, mapping, 0)
 
     def _reorder(self, shape: ReorderShape) -> _Option:
         windows = self._windows(shape, (1, 1), (1, 1), (0, 0))

@@ -18,8 +18,10 @@ from sim.mapping.errors import MappingError
 from sim.mapping.requantize import MAXIMUM_PART, Layout, emit_requantize, layout
 from sim.mapping.shapes import ElementwiseShape, MaxPoolShape, RequantizeShape
 
-__all__ = ["BiasLoad", "PositionLoad", "SumLoad", "SumProgram", "elementwise_program", "pool_program", "sum_layout",
-           "sum_program"]  # fmt: skip
+__all__ = [
+    "BiasLoad", "PositionLoad", "SumLoad", "SumProgram", "elementwise_program", "load_program", "pool_program",
+    "sum_layout", "sum_program",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,13 @@ def elementwise_program(
     builder = Builder(config)
     value = emit_elementwise(builder, shape, fields, layer)
     builder.emit(Opcode.COPY, a=value, a_width=shape.output_bits, d=0, d_width=shape.output_bits)
+    return builder.finish(1)
+
+
+def load_program(bits: int, config: TileConfig) -> JobPlan:
+    """What a MAP does with G channels of a set that come as windows of one element: they are put into a field."""
+    builder = Builder(config)
+    builder.load(LoadKind.PLANES, 0, bits, PositionLoad(0))
     return builder.finish(1)
 
 

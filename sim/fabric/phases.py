@@ -22,11 +22,22 @@ from hw.isa import LoadKind, Opcode, violation
 from sim.evaluate.cost import Events
 from sim.fabric.accounts import Parts, account, add_parts, program_events
 from sim.fabric.cap_programs import Sums, block_program
-from sim.fabric.map_programs import elementwise_program, pool_program, sum_program
+from sim.fabric.map_programs import elementwise_program, load_program, pool_program, sum_program
 from sim.mapping.builder import JobPlan
 from sim.mapping.shapes import ElementwiseShape, MaxPoolShape, RequantizeShape
 
-__all__ = ["PHASE_CYCLES", "Phase", "Stalls", "dot_phase", "element_phase", "gather_stalls", "pool_phase"]
+__all__ = [
+    "PHASE_CYCLES",
+    "Phase",
+    "Stalls",
+    "block_events",
+    "dot_phase",
+    "element_phase",
+    "gather_stalls",
+    "load_phase",
+    "pool_phase",
+    "sum_events",
+]
 
 PHASE_CYCLES = FIRST_DECODE + SLOT_LATENCY - 1 + GO_LATENCY
 """Cycles of a phase besides those of its tiles: from *go* to the first decode, and from HALT to the next *go*."""
@@ -39,11 +50,10 @@ class Phase:
     Parameters
     ----------
     cycles : by part.
-    cap, map : events of one CAP and of one MAP that work.
+    map : events of one MAP.
     """
 
     cycles: Parts
-    cap: Events
     map: Events
 
     @property
@@ -146,10 +156,7 @@ def dot_phase(
     plane_cycles: int,
     queue: int,
 ) -> Phase:
-    """CAPs form ``blocks`` blocks each, their MAP requantises what ``caps`` of them store.
-
-    ``cap`` are the events of one CAP for all its blocks.
-    """
+    """CAPs form ``blocks`` blocks each, their MAP requantises what ``caps`` of them store."""
     program = sum_program("", shape, sums, caps, blocks, tile)
     instructions = program.job.instructions
     _check(program.job, tile)
@@ -167,7 +174,16 @@ def dot_phase(
     # What the CAP itself does after its last word is hidden: HALT alone.
     tail = sum(cap_cycles.values()) - stored
     shown = add_parts(cap_cycles, {"controller": PHASE_CYCLES - tail}, rest)
-    return Phase(shown, block_events(sums) * blocks, program_events(instructions, tile))
+    return Phase(shown, program_events(instructions, tile))
+
+
+@lru_cache(maxsize=4096)
+def sum_events(shape: RequantizeShape, sums: Sums, tile: TileConfig) -> tuple[Events, Events]:
+    """Events of a MAP for the requantisation of a batch without the LOADs of sums, and for those of one block."""
+    instructions = sum_program("", shape, sums, 1, 1, tile).job.instructions
+    loads = [op for op in instructions if op.opcode == Opcode.LOAD and op.kind == LoadKind.BLOCK]
+    others = [op for op in instructions if not (op.opcode == Opcode.LOAD and op.kind == LoadKind.BLOCK)]
+    return program_events(others, tile), program_events(loads, tile)
 
 
 @lru_cache(maxsize=1024)
@@ -181,16 +197,25 @@ def element_phase(shape: ElementwiseShape, tile: TileConfig, batches: int, part:
     body = account(job.instructions[:-1], tile, part).cycles
     cycles = {part: batches * count for part, count in body.items()}
     events = program_events(job.instructions[:-1], tile) * batches
-    return Phase(add_parts(cycles, {"controller": PHASE_CYCLES + 1}), Events(), events)
+    return Phase(add_parts(cycles, {"controller": PHASE_CYCLES + 1}), events)
 
 
 @lru_cache(maxsize=1024)
 def pool_phase(shape: MaxPoolShape, tile: TileConfig, batches: int, plane_cycles: int, queue: int) -> Phase:
     """A MAP takes the windows of ``batches`` batches of G channels, one phase after the other."""
-    job = pool_program(shape, tile)
+    return _window_phase(pool_program(shape, tile), tile, batches, plane_cycles, queue)
+
+
+@lru_cache(maxsize=1024)
+def load_phase(bits: int, tile: TileConfig, batches: int, plane_cycles: int, queue: int) -> Phase:
+    """A MAP takes ``batches`` batches of G channels as they are, one phase after the other."""
+    return _window_phase(load_program(bits, tile), tile, batches, plane_cycles, queue)
+
+
+def _window_phase(job: JobPlan, tile: TileConfig, batches: int, plane_cycles: int, queue: int) -> Phase:
     _check(job, tile)
     time = account(job.instructions, tile, "pooling")
     windows = gather_stalls(time.port, plane_cycles, queue).windows
     cycles = add_parts(time.cycles, {"movement": windows, "controller": PHASE_CYCLES})
     cycles = {part: batches * count for part, count in cycles.items()}
-    return Phase(cycles, Events(), program_events(job.instructions, tile) * batches)
+    return Phase(cycles, program_events(job.instructions, tile) * batches)

@@ -1,21 +1,26 @@
 """How a map is divided among the clusters of a fabric, and what it takes to bring it to those that need it.
 
 Clusters are numbered along a snake through the mesh, so that neighbours in number are neighbours in the mesh.  A part
-of a map lies in the cluster that has the part's share of the numbers.
+of a map lies in the cluster that has the part's share of the numbers.  Times are those of the built accelerator:
+senders run in phases, the host writes its input before the first one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from golden.accelerator.cluster_law import FIRST_DECODE, SENDER_IDLE, SENDER_LATENCY
-from golden.accelerator.timing import GO_LATENCY
+from golden.accelerator.timing import GO_LATENCY, HOST_CYCLES
 from sim.fabric.geometry import MapCut, WindowCut
 from sim.mapping.builder import equal_parts
 
-__all__ = ["EXCHANGE_CYCLES", "Exchange", "Mesh", "Placement", "exchange", "send_out"]
+__all__ = [
+    "EXCHANGE_CYCLES", "Exchange", "Mesh", "Path", "Placement", "Transfer", "exchange", "path", "receive", "rounds",
+    "send_out", "transfers",
+]  # fmt: skip
 
 EXCHANGE_CYCLES = FIRST_DECODE + 1 + SENDER_LATENCY + SENDER_IDLE + GO_LATENCY
 """Cycles of a phase of senders besides its flits and its hops."""
@@ -54,12 +59,14 @@ class Placement:
 
     Parameters
     ----------
-    maps : MAPs of each of these clusters that hold some of it.
+    maps : MAPs of each of these clusters that hold some of it, nearly equal runs of its channels.
+    unit : channels that are not parted.
     """
 
     sets: int
     channels: int
     maps: int
+    unit: int = 1
 
     @property
     def clusters(self) -> int:
@@ -70,6 +77,19 @@ class Placement:
         """The cluster, by its number along the snake, of a run of sets and a run of channels."""
         return (part * self.channels + run) * mesh.clusters // self.clusters
 
+    def set_parts(self, cut: MapCut) -> Sequence[range]:
+        """The sets of each run."""
+        return equal_parts(cut.sets, self.sets)
+
+    def channel_runs(self, cut: MapCut) -> Sequence[range]:
+        """The channels of each run."""
+        units = equal_parts(-(-cut.channels // self.unit), self.channels)
+        return [range(*(min(edge * self.unit, cut.channels) for edge in (run.start, run.stop))) for run in units]
+
+    def map_words(self, sets: int, channels: int, bits: int) -> tuple[int, ...]:
+        """Words of sets of a run of channels in each MAP of a cluster."""
+        return tuple(sets * len(own) * bits for own in equal_parts(channels, self.maps))
+
 
 @dataclass(frozen=True)
 class Exchange:
@@ -79,7 +99,7 @@ class Exchange:
     ----------
     cycles : of all phases.
     flit_hops : flits x links that they cross, those into clusters included.
-    phases : rounds of senders.
+    phases : of senders.
     """
 
     cycles: int
@@ -91,14 +111,94 @@ class Exchange:
 
 
 @dataclass(frozen=True)
-class _Transfer:
-    """One sender's words to some clusters: the stretch of the snake that they need, and links of the tree."""
+class Path:
+    """The tree of links from a cluster to others.
+
+    Parameters
+    ----------
+    first, last : the stretch of the snake in which all its routers are.
+    links : that a flit crosses, those into clusters included.
+    hops : between routers, to the farthest receiver.
+    """
 
     first: int
     last: int
-    words: int
     links: int
     hops: int
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What one cluster sends to some clusters, all the same words to each.
+
+    Parameters
+    ----------
+    sender, receivers : numbers along the snake.
+    sets, channels : of the map.
+    words : S-bit words of each of the sender's MAPs, sent in a phase each.
+    path : from the sender to the receivers.
+    """
+
+    sender: int
+    receivers: tuple[int, ...]
+    sets: range
+    channels: range
+    words: tuple[int, ...]
+    path: Path
+
+
+def path(sender: int, receivers: Sequence[int], mesh: Mesh) -> Path:
+    """Flits go along the sender's row first, then along columns; the corners belong to the stretch."""
+    row, column = mesh.place(sender)
+    columns: dict[int, tuple[int, int]] = {}
+    hops = 0
+    for receiver in receivers:
+        to_row, to_column = mesh.place(receiver)
+        low, high = columns.get(to_column, (row, row))
+        columns[to_column] = (min(low, to_row), max(high, to_row))
+        hops = max(hops, abs(to_row - row) + abs(to_column - column))
+    passed = [sender, *receivers, *(mesh.number(row, corner) for corner in columns)]
+    across = max(column, *columns) - min(column, *columns)
+    links = across + sum(high - low for low, high in columns.values()) + len(receivers)
+    return Path(min(passed), max(passed), links, hops)
+
+
+def transfers(
+    windows: WindowCut, source: Placement, target: Placement, mesh: Mesh, *, local: bool = False
+) -> Iterator[Transfer]:
+    """What each cluster sends; parameters as of :func:`exchange`."""
+    needs = [windows.input_sets(sets) for sets in target.set_parts(windows.target)]
+    multiplier = max(1, windows.target.channels // windows.source.channels)
+    wanted_channels = [
+        range(run.start // multiplier, -(-run.stop // multiplier)) if local else range(windows.source.channels)
+        for run in target.channel_runs(windows.target)
+    ]
+    channels = source.channel_runs(windows.source)
+    for part, own in enumerate(source.set_parts(windows.source)):
+        wanted = {number: _overlap(need, own) for number, need in enumerate(needs)}
+        wanted = {number: sets for number, sets in wanted.items() if sets}
+        if not wanted:
+            continue
+        sent = range(min(sets.start for sets in wanted.values()), max(sets.stop for sets in wanted.values()))
+        for run, owned in enumerate(channels):
+            takers = [number for number, own_channels in enumerate(wanted_channels) if _overlap(owned, own_channels)]
+            receivers = tuple(sorted({target.where(number, taker, mesh) for number in wanted for taker in takers}))
+            if receivers:
+                sender = source.where(part, run, mesh)
+                words = source.map_words(len(sent), len(owned), windows.source.bits)
+                yield Transfer(sender, receivers, sent, owned, words, path(sender, receivers, mesh))
+
+
+def rounds(wanted: Iterator[Transfer] | Sequence[Transfer]) -> list[list[Transfer]]:
+    """Transfers whose stretches of the snake do not meet together, in as few rounds as the most that do meet."""
+    found: list[list[Transfer]] = []
+    for one in sorted(wanted, key=lambda one: (one.path.first, one.path.last)):
+        members = next((members for members in found if members[-1].path.last < one.path.first), None)
+        if members is None:
+            found.append([one])
+        else:
+            members.append(one)
+    return found
 
 
 @lru_cache(maxsize=4096)
@@ -114,80 +214,59 @@ def exchange(
     ----------
     windows : the layer.
     source, target : where its input lies and its output will lie.
-    local : an output channel needs the input channel of the same number only.
+    local : an output channel needs the input channel of the same number only, or the one that it is made of.
     """
-    needs = [windows.input_sets(sets) for sets in _parts(windows.target, target.sets)]
-    channels = equal_parts(windows.source.channels, source.channels)
-    transfers: list[_Transfer] = []
-    for part, own in enumerate(_parts(windows.source, source.sets)):
-        wanted = [number for number, need in enumerate(needs) if max(need.start, own.start) < min(need.stop, own.stop)]
-        if not wanted or not own:
+    cycles = phases = flit_hops = 0
+    for members in rounds(transfers(windows, source, target, mesh, local=local)):
+        for number in range(source.maps):
+            sent = [one.words[number] * flits_per_word + one.path.hops for one in members if one.words[number]]
+            if sent:
+                cycles += EXCHANGE_CYCLES + max(sent)
+                phases += 1
+        flit_hops += sum(sum(one.words) * one.path.links for one in members) * flits_per_word
+    return Exchange(cycles, flit_hops, phases)
+
+
+@lru_cache(maxsize=4096)
+def receive(windows: WindowCut, target: Placement, mesh: Mesh, flits_per_word: int, command_flits: int) -> Exchange:
+    """Bring the input map of a layer from the host, which sits at the first cluster, to the clusters that need it.
+
+    The host writes each run of sets that the same clusters need at once, and then starts the first phase.
+
+    Parameters
+    ----------
+    command_flits : flits of a command.
+    """
+    needs = [windows.input_sets(sets) for sets in target.set_parts(windows.target)]
+    edges = sorted({edge for need in needs if need for edge in (need.start, need.stop)})
+    cycles = flit_hops = 0
+    empty = 0
+    for start, stop in itertools.pairwise(edges):
+        wanted = [number for number, need in enumerate(needs) if need.start <= start < need.stop]
+        if not wanted:
             continue
-        start = min(max(needs[number].start, own.start) for number in wanted)
-        stop = max(min(needs[number].stop, own.stop) for number in wanted)
-        runs = [{target.where(number, run, mesh) for number in wanted} for run in range(target.channels)]
-        everybody = sorted(set().union(*runs))
-        for run, owned in enumerate(channels):
-            receivers = everybody
-            if local:
-                first, last = (_run_of(channel, windows, target) for channel in (owned.start, max(owned.stop - 1, 0)))
-                receivers = sorted(set().union(*runs[first : last + 1]))
-            words = (stop - start) * len(owned) * windows.source.bits
-            if words:
-                transfers.append(_transfer(source.where(part, run, mesh), receivers, words, mesh))
-    return _rounds(transfers, source.maps, flits_per_word)
+        receivers = sorted({target.where(number, run, mesh) for number in wanted for run in range(target.channels)})
+        words = (stop - start) * windows.source.channels * windows.source.bits * flits_per_word
+        tree = path(0, receivers, mesh)
+        cycles += command_flits + words
+        flit_hops += words * tree.links
+        empty = max(empty, cycles + tree.hops + 1)
+    return Exchange(max(cycles + command_flits, empty) + GO_LATENCY, flit_hops, 0)
 
 
 def send_out(cut: MapCut, source: Placement, mesh: Mesh, flits_per_word: int) -> Exchange:
-    """Send a whole map to the host, which sits at the first cluster; one sender after the other."""
-    words = cut.words * flits_per_word
-    hops = mesh.farthest
-    phases = source.clusters * source.maps
-    return Exchange(words + phases * (EXCHANGE_CYCLES + hops), words * (hops + 1), phases)
+    """Send a whole map to the host, which sits at the first cluster; one MAP after the other."""
+    result = Exchange(0, 0, 0)
+    for part, sets in enumerate(source.set_parts(cut)):
+        for run, channels in enumerate(source.channel_runs(cut)):
+            hops = sum(mesh.place(source.where(part, run, mesh)))
+            for words in source.map_words(len(sets), len(channels), cut.bits):
+                if words:
+                    flits = words * flits_per_word
+                    result += Exchange(EXCHANGE_CYCLES + HOST_CYCLES + hops + flits, flits * (hops + 1), 1)
+    return result
 
 
-def _run_of(channel: int, windows: WindowCut, target: Placement) -> int:
-    """The run of output channels that belongs to an input channel."""
-    return min(channel * target.channels // windows.source.channels, target.channels - 1)
-
-
-def _parts(cut: MapCut, count: int) -> Sequence[range]:
-    return equal_parts(cut.sets, count)
-
-
-def _transfer(sender: int, receivers: Sequence[int], words: int, mesh: Mesh) -> _Transfer:
-    """Flits go along the sender's row first, then along columns; the corners belong to the stretch."""
-    row, column = mesh.place(sender)
-    columns: dict[int, tuple[int, int]] = {}
-    first, last = min(sender, receivers[0]), max(sender, receivers[-1])
-    hops = 0
-    for receiver in receivers:
-        to_row, to_column = mesh.place(receiver)
-        low, high = columns.get(to_column, (row, row))
-        columns[to_column] = (min(low, to_row), max(high, to_row))
-        hops = max(hops, abs(to_row - row) + abs(to_column - column))
-    for corner in columns:
-        number = mesh.number(row, corner)
-        first, last = min(first, number), max(last, number)
-    across = max(column, *columns) - min(column, *columns)
-    links = across + sum(high - low for low, high in columns.values()) + len(receivers)
-    return _Transfer(first, last, words, links, hops)
-
-
-def _rounds(transfers: Sequence[_Transfer], maps: int, flits_per_word: int) -> Exchange:
-    """Stretches in as few rounds as the most that meet in one place: each goes to the round that is free first."""
-    rounds: list[list[_Transfer]] = []
-    for transfer in sorted(transfers, key=lambda one: (one.first, one.last)):
-        for members in rounds:
-            if members[-1].last < transfer.first:
-                members.append(transfer)
-                break
-        else:
-            rounds.append([transfer])
-    cycles = 0
-    for members in rounds:
-        words = max(one.words for one in members)
-        hops = max(one.hops for one in members)
-        cycles += words * flits_per_word + min(maps, words) * (EXCHANGE_CYCLES + hops)
-    flit_hops = sum(one.words * one.links for one in transfers) * flits_per_word
-    return Exchange(cycles, flit_hops, len(rounds) * maps)
+def _overlap(one: range, other: range) -> range:
+    """What two runs have in common."""
+    return range(max(one.start, other.start), min(one.stop, other.stop))
