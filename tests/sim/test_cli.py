@@ -69,11 +69,11 @@ def host(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def test_no_command(refuses: Refuses) -> None:
-    refuses("a command is missing: run, sweep, table, exec, asm, disasm, info, verilog, wave; see bfimna --help")
+    refuses("a command is missing: run, evaluate, sweep, table, search, exec, asm, disasm, info, verilog, wave; see bfimna --help")
 
 
 def test_unknown_command(refuses: Refuses) -> None:
-    refuses("command must be one of run, sweep, table, exec, asm, disasm, info, verilog, wave, not 'rnu'", "rnu")
+    refuses("command must be one of run, evaluate, sweep, table, search, exec, asm, disasm, info, verilog, wave, not 'rnu'", "rnu")
 
 
 def test_missing_argument(refuses: Refuses) -> None:
