@@ -5,7 +5,6 @@ No technology is in here: cycles become time and events become energy in :mod:`s
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,11 +61,11 @@ class Events:
     tile_cycles: int = 0
 
     def __add__(self, other: Events) -> Events:
-        return Events(*map(sum, zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
+        return Events(*(one + more for one, more in zip(vars(self).values(), vars(other).values(), strict=True)))
 
     def __mul__(self, count: int) -> Events:
         """The events of so many like it."""
-        return Events(*(count * value for value in dataclasses.astuple(self)))
+        return Events(*(count * value for value in vars(self).values()))
 
 
 @dataclass(frozen=True)
