@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+
+from sim.mapping.builder import equal_parts
 
 __all__ = ["MapCut", "WindowCut", "cut_map"]
 
@@ -89,12 +92,19 @@ class WindowCut:
     @property
     def words_per_row(self) -> int:
         """S-bit words that one row of a window plane touches: 1 where rows of the input are words."""
-        if self.source.pieces == 1:
+        source, target = self.source, self.target
+        if source.images != target.images:  # numbers side by side in the output are of as many images
+            return -(-target.width // target.pieces)
+        if source.pieces == 1:
             return 1
-        outputs = -(-self.target.width // self.target.pieces)
-        span = (outputs - 1) * self.stride[1] + 1
-        piece = -(-self.source.width // self.source.pieces)
-        return min(self.source.pieces, -(-(span - 1) // piece) + 1)
+        edges = [part.start for part in equal_parts(source.width, source.pieces)]
+        most = 1
+        for part in equal_parts(target.width, target.pieces):
+            for offset in range(-self.padding[1], self.kernel[1] - self.padding[1]):
+                first, last = part.start * self.stride[1] + offset, (part.stop - 1) * self.stride[1] + offset
+                first, last = max(first, 0), min(last, source.width - 1)
+                most = max(most, bisect_right(edges, last) - bisect_right(edges, first) + 1)
+        return most
 
     @property
     def plane_cycles(self) -> int:
