@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from sim.mapping.errors import MappingError
 
@@ -61,7 +62,7 @@ class WordSplit:
         """Whether nothing is cut."""
         return len(self.activation) == len(self.weight) == 1
 
-    @property
+    @cached_property
     def sums(self) -> tuple[DigitSum, ...]:
         """What is summed apart, by place, the lowest first."""
         places: dict[int, list[tuple[Digit, Digit]]] = {}
@@ -87,23 +88,30 @@ def _digits(bits: int, size: int, *, signed: bool) -> tuple[Digit, ...]:
 def split_words(
     activation_bits: int, weight_bits: int, columns: int, copies: int, name: str, *, weight_signed: bool = True
 ) -> WordSplit:
-    """The fewest digits of which ``copies`` pairs fit ``columns`` columns; of these, those of the least work.
+    """The fewest pairs of digits of which ``copies`` fit ``columns`` columns; of these, those with the fewest sums.
 
     Raises
     ------
     MappingError
         If not even single bits fit.
     """
-    best: tuple[tuple[int, int], WordSplit] | None = None
-    widths = (range(1, min(bits, WIDEST_OPERAND) + 1) for bits in (activation_bits, weight_bits))
-    for a, b in itertools.product(*widths):
-        if copies * (a + b) > columns:
-            continue
-        split = WordSplit(_digits(activation_bits, a, signed=False), _digits(weight_bits, b, signed=weight_signed))
-        pairs = len(split.activation) * len(split.weight)
-        cost = (pairs, len(split.sums))
-        if best is None or cost < best[0]:
-            best = (cost, split)
-    if best is None:
+    sizes = _digit_sizes(activation_bits, weight_bits, columns // copies)
+    if sizes is None:
         raise MappingError(f"layer {name!r} needs columns of at least {2 * copies}, the tile has {columns}")
-    return best[1]
+    activation, weight = sizes
+    return WordSplit(
+        _digits(activation_bits, activation, signed=False), _digits(weight_bits, weight, signed=weight_signed)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _digit_sizes(activation_bits: int, weight_bits: int, most: int) -> tuple[int, int] | None:
+    """Bits of an activation's and a weight's digits that are ``most`` together, with the fewest pairs and places."""
+    widths = (range(1, min(bits, WIDEST_OPERAND) + 1) for bits in (activation_bits, weight_bits))
+    fitting = [(a, b) for a, b in itertools.product(*widths) if a + b <= most]
+
+    def work(sizes: tuple[int, int]) -> tuple[int, int]:
+        firsts = [range(0, bits, size) for bits, size in zip((activation_bits, weight_bits), sizes, strict=True)]
+        return len(firsts[0]) * len(firsts[1]), len({sum(pair) for pair in itertools.product(*firsts)})
+
+    return min(fitting, key=work, default=None)
