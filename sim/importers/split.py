@@ -70,7 +70,18 @@ def _fitting(group: Channels, constants: Callable[[Channels], Rescale]) -> Resca
 def split(
     layer: Conv, source: FeatureMap, target: FeatureMap, groups: Sequence[Group]
 ) -> tuple[list[FeatureMap], list[Layer]]:  # fmt: skip
-    """Layers that together compute a layer's map, one per group, and the maps between them."""
+    """Layers that together compute a layer's map, one per group, and the maps between them.
+
+    One group is the layer itself.
+
+    Parameters
+    ----------
+    layer : the layer with the constants of the first group.
+    source, target : its input and output.
+    groups : that all channels are in.
+    """
+    if len(groups) == 1:
+        return [], [layer]
     maps: list[FeatureMap] = []
     layers: list[Layer] = []
     for number, (channels, found) in enumerate(groups, 1):

@@ -31,6 +31,7 @@ from golden.graph import (
 from golden.rounded import RoundedForm, find_rounded
 from sim.importers import ModelError
 from sim.importers.split import groups_by_scale, split
+from sim.importers.windows import inside_lengths
 
 _IDENTIFIER = b"TFL3"
 _BITS = 8
@@ -432,9 +433,6 @@ class _Importer:
             weight_scales=tuple(float(scale) for scale in scales),
             **geometry,
         )
-        if len(groups) == 1:
-            self._layers.append(layer)
-            return
         maps, layers = split(layer, source, target, groups)
         self._maps |= {feature_map.name: feature_map for feature_map in maps}
         self._layers += layers
@@ -551,10 +549,7 @@ class _Importer:
         low, high = self._clamp(
             operator, operator.options["FusedActivationFunction"], self._file.tensors[operator.outputs[0]]
         )
-        lengths: list[list[int]] = []
-        for axis in (0, 1):
-            starts = [position * stride[axis] - padding[axis] for position in range(target.shape[axis])]
-            lengths.append([min(start + window[axis], source.shape[axis]) - max(start, 0) for start in starts])
+        lengths = inside_lengths(source.shape, target.shape[:2], window, stride, padding)
         divisors = np.array(sorted({rows * columns for rows in lengths[0] for columns in lengths[1]}), dtype=np.int64)
         # The kernel averages the signed numbers, whatever the zero point is.
         bias = -_OFFSET * divisors

@@ -132,6 +132,13 @@ def halves_of_a_sixth(file: File) -> str:
     return file.model.quant(mean, 0.5, 5, signed=True)
 
 
+def clip_of_integers_without_limits(file: File) -> str:
+    fields = [file.model.constant(0.25), file.model.constant(0, np.int8)]
+    integers = file.model.node("QuantizeLinear", "input", *fields)
+    ends = [file.model.constant(np.zeros(0), np.int8) for _ in range(2)]
+    return file.model.node("DequantizeLinear", file.model.node("Clip", integers, *ends), *fields)
+
+
 def pool(op: str = "MaxPool", **fields: Any) -> Callable[[File], str]:
     return operator(op, **{"kernel_shape": [2, 2], **fields})
 
@@ -208,6 +215,8 @@ CASES: list[tuple[str, Callable[[File], str], str]] = [
      r"width \(axes 2 and 3\), is over \[1\]"),
     ("padding", padded(1.0, 0, 0, 1, 1, 0, 0, 1, 1), r"node 1 \(Pad 'Pad_7'\): must pad with the constant 0 and by "
      r"amounts of at least 0"),
+    ("limits", clip_of_integers_without_limits, r"node 1 \(Clip 'Clip_6'\) is damaged: a field is missing, of a wrong "
+     r"kind or out of range"),
 ]  # fmt: skip
 
 
