@@ -150,17 +150,23 @@ class Transfer:
 def path(sender: int, receivers: Sequence[int], mesh: Mesh) -> Path:
     """Flits go along the sender's row first, then along columns; the corners belong to the stretch."""
     row, column = mesh.place(sender)
-    columns: dict[int, tuple[int, int]] = {}
-    hops = 0
-    for receiver in receivers:
-        to_row, to_column = mesh.place(receiver)
-        low, high = columns.get(to_column, (row, row))
-        columns[to_column] = (min(low, to_row), max(high, to_row))
-        hops = max(hops, abs(to_row - row) + abs(to_column - column))
-    passed = [sender, *receivers, *(mesh.number(row, corner) for corner in columns)]
-    across = max(column, *columns) - min(column, *columns)
-    links = across + sum(high - low for low, high in columns.values()) + len(receivers)
+    reached = _columns(tuple(receivers), mesh)
+    corners = [mesh.number(row, corner) for corner, _, _ in reached]
+    passed = [sender, min(receivers), max(receivers), *corners]
+    links = max(column, reached[-1][0]) - min(column, reached[0][0]) + len(receivers)
+    links += sum(max(high, row) - min(low, row) for _, low, high in reached)
+    hops = max(max(abs(low - row), abs(high - row)) + abs(corner - column) for corner, low, high in reached)
     return Path(min(passed), max(passed), links, hops)
+
+
+@lru_cache(maxsize=4096)
+def _columns(receivers: tuple[int, ...], mesh: Mesh) -> tuple[tuple[int, int, int], ...]:
+    """The columns of the mesh that some clusters are in, ascending, each with its lowest and its highest row."""
+    rows: dict[int, list[int]] = {}
+    for receiver in receivers:
+        row, column = mesh.place(receiver)
+        rows.setdefault(column, []).append(row)
+    return tuple((column, min(rows[column]), max(rows[column])) for column in sorted(rows))
 
 
 def transfers(
@@ -174,15 +180,25 @@ def transfers(
         for run in target.channel_runs(windows.target)
     ]
     channels = source.channel_runs(windows.source)
+    takers_of = [
+        tuple(number for number, own_channels in enumerate(wanted_channels) if _overlap(owned, own_channels))
+        for owned in channels
+    ]
     for part, own in enumerate(source.set_parts(windows.source)):
-        wanted = {number: _overlap(need, own) for number, need in enumerate(needs)}
-        wanted = {number: sets for number, sets in wanted.items() if sets}
-        if not wanted:
+        wanted = {
+            number: range(max(need.start, own.start), min(need.stop, own.stop))
+            for number, need in enumerate(needs)
+            if need.start < own.stop and own.start < need.stop
+        }
+        if not wanted or not own:
             continue
         sent = range(min(sets.start for sets in wanted.values()), max(sets.stop for sets in wanted.values()))
-        for run, owned in enumerate(channels):
-            takers = [number for number, own_channels in enumerate(wanted_channels) if _overlap(owned, own_channels)]
-            receivers = tuple(sorted({target.where(number, taker, mesh) for number in wanted for taker in takers}))
+        known: dict[tuple[int, ...], tuple[int, ...]] = {}
+        for run, (owned, takers) in enumerate(zip(channels, takers_of, strict=True)):
+            if takers not in known:
+                places = {target.where(number, taker, mesh) for number in wanted for taker in takers}
+                known[takers] = tuple(sorted(places))
+            receivers = known[takers]
             if receivers:
                 sender = source.where(part, run, mesh)
                 words = source.map_words(len(sent), len(owned), windows.source.bits)
@@ -245,7 +261,8 @@ def receive(windows: WindowCut, target: Placement, mesh: Mesh, flits_per_word: i
         wanted = [number for number, need in enumerate(needs) if need.start <= start < need.stop]
         if not wanted:
             continue
-        receivers = sorted({target.where(number, run, mesh) for number in wanted for run in range(target.channels)})
+        places = {target.where(number, run, mesh) for number in wanted for run in range(target.channels)}
+        receivers = tuple(sorted(places))
         words = (stop - start) * windows.source.channels * windows.source.bits * flits_per_word
         tree = path(0, receivers, mesh)
         cycles += command_flits + words
