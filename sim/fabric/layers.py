@@ -238,7 +238,7 @@ class FabricRun:
         return WindowCut(source, self._cut(shape.output_size, shape.output_bits), kernel, stride, padding)
 
     def _convolution(self, shape: ConvShape) -> _DotLayer:
-        if shape.dilation != (1, 1):
+        if any(step > 1 and size > 1 for step, size in zip(shape.dilation, shape.kernel, strict=True)):
             raise MappingError(f"layer {shape.name!r} must have a dilation of 1 on a fabric, not {shape.dilation}")
         area = shape.kernel[0] * shape.kernel[1]
         reduction, group = area * shape.input_size[2], shape.output_size[2]
@@ -402,7 +402,8 @@ class FabricRun:
             cycles = add_parts({"movement": moved.cycles}, phase.cycles)
             planes = shape.window[0] * shape.window[1] * shape.activation_bits[0]
             batches = cut.sets * sum(_touched(run, taps) for run in placement.channel_runs(cut))
-            events = (phase.map + Events(memory_bits=planes * config.map.rows)) * batches
+            one = pool_phase(shape, config.map, 1, windows.plane_cycles, config.gather_queue).map
+            events = (one + Events(memory_bits=planes * config.map.rows)) * batches
             mapping = (
                 f"{placement.sets} x {placement.channels} clusters (pixels x channels), {sets * units} batches of "
                 f"{shape.window[0]} x {shape.window[1]} window positions in one MAP of each"
@@ -426,7 +427,8 @@ class FabricRun:
                 phase = load_phase(bits, config.map, count, windows.plane_cycles, config.gather_queue)
                 cycles = add_parts(cycles, phase.cycles)
                 loads = cut.sets * sum(-(-len(run) // config.map.taps) for run in runs)
-                events += (phase.map + Events(memory_bits=bits * config.map.rows)) * loads
+                one = load_phase(bits, config.map, 1, windows.plane_cycles, config.gather_queue).map
+                events += (one + Events(memory_bits=bits * config.map.rows)) * loads
         part = "residual" if len(shape.inputs) > 1 else "requantise"
         batches = [
             -(-len(sets) * len(channels) // config.map.taps)
