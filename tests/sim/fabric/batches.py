@@ -11,14 +11,16 @@ from golden.engine import Bits, Engine, Job, Outcome
 from golden.graph import Conv, Elementwise, FeatureMap, Graph, Integers, Layer, Rescale
 from hw.config import TileConfig
 from hw.isa import ErrorCode, Instruction, Opcode, Program
+from sim.fabric.accounts import Parts, account
 from sim.fabric.cap_programs import Sums
-from sim.fabric.map_programs import BiasLoad, SumLoad
+from sim.fabric.map_programs import BiasLoad, SumLoad, sum_program
 from sim.mapping.bits import PLAIN, from_bits, to_bits
 from sim.mapping.builder import JobPlan, Source
 from sim.mapping.dot_layer import constant_planes
 from sim.mapping.requantize import ConstantLoad
 from sim.mapping.shapes import ConvShape, ElementwiseShape, LayerShape, RequantizeShape, layer_shape
 from tests.sim.fabric.blocks import wrapped
+from tests.sim.fabric.evaluated import Evaluated
 
 
 def requantize_shape(rescale: Rescale, bits: int) -> RequantizeShape:
@@ -179,3 +181,20 @@ def run_map(engine: Engine, plan: JobPlan, planes: Callable[[Source], Bits], bit
     shown = engine.run(store_columns(engine.config, bits))
     assert shown.error is ErrorCode.NONE
     return outcome, from_bits(shown.planes[0].T).reshape(engine.config.taps, engine.config.outputs)
+
+
+def assert_evaluated(found: Evaluated, parts: Parts) -> None:
+    """What the evaluator says of a layer's MAPs is what the hardware counted for its first phase, for each phase.
+
+    What a MAP does while sums still come is hidden.  In mode ``lut`` CAPs have sums over rows as well.
+    """
+    counting = found.phases[0]["sums"].mode == "count"
+    for part in ("requantise", "relu", "reduce") if counting else ("requantise", "relu"):
+        total = 0
+        for phase in found.phases:
+            names = ("sums", "shape", "blocks", "caps", "tile")
+            assert [phase[name] for name in names] == [found.phases[0][name] for name in names]
+            program = sum_program("", phase["shape"], phase["sums"], phase["caps"], phase["blocks"], phase["tile"])
+            hidden = account(program.job.instructions, phase["tile"], "requantise", after=program.joined).mark
+            total += parts.get(part, 0) - hidden.get(part, 0)
+        assert found.cost.cycles.get(part, 0) == total, part

@@ -33,7 +33,7 @@ class Evaluated:
     Parameters
     ----------
     shape, cost : of the layer.
-    phases : what phases it asked for, in order.
+    phases : what phases it asked for, in order; those of MAPs alone come again, as their events are asked for.
     """
 
     shape: LayerShape

@@ -19,7 +19,7 @@ from sim.mapping.builder import Source
 from sim.mapping.shapes import ElementwiseShape, MaxPoolShape
 from sim.networks.load import load_network
 from sim.rtl_engine import RtlEngine
-from tests.sim.fabric.batches import Batch, load_columns, random_elementwise, random_rescale, run_map
+from tests.sim.fabric.batches import Batch, assert_evaluated, load_columns, random_elementwise, random_rescale, run_map
 from tests.sim.fabric.blocks import assert_law
 from tests.sim.fabric.evaluated import FABRIC, evaluated, shapes
 
@@ -49,7 +49,8 @@ SUMS = (
 
 def run_sums(engine: RtlEngine, network: str, layer: str, bits: tuple[int, int], mode: str) -> None:
     """One batch, as the evaluator has it, with random sums, biases and constants."""
-    (phase, *_) = evaluated(network, layer, bits, mode).phases
+    found = evaluated(network, layer, bits, mode)
+    phase = found.phases[0]
     sums, shape, blocks, caps = phase["sums"], phase["shape"], phase["blocks"], phase["caps"]
     rng = np.random.default_rng([len(network), len(layer), *bits])
     rescale = random_rescale(rng, shape, entries=max(2, blocks * caps))
@@ -61,7 +62,7 @@ def run_sums(engine: RtlEngine, network: str, layer: str, bits: tuple[int, int],
     expected = operators.requantize(x, rescale, entries)
     assert numbers[: len(x)].tolist() == expected.tolist()
     assert len(np.unique(expected)) > min(2, shape.high), "the numbers differ"
-    assert_law(outcome, plan, MAP, "requantise")
+    assert_evaluated(found, assert_law(outcome, plan, MAP, "requantise"))
     # The evaluator takes the time of the program without constants.
     timed = sum_program("", shape, sums, caps, blocks, MAP).job
     assert account(timed.instructions, MAP, "requantise").cycles == account(plan.instructions, MAP, "requantise").cycles
@@ -109,7 +110,7 @@ def run_elements(engine: RtlEngine, shape: ElementwiseShape) -> Parts:
 @pytest.mark.parametrize(("network", "layer"), [("resnet18", "stage1.unit1.add"), ("resnet50", "stage3.unit1.add")])
 def test_additions(engine: RtlEngine, network: str, layer: str, bits: tuple[int, int]) -> None:
     found = evaluated(network, layer, bits)
-    (phase,) = found.phases
+    phase = found.phases[0]
     assert found.cost.cycles["residual"] == phase["batches"] * run_elements(engine, phase["shape"])["residual"]
 
 
@@ -145,7 +146,7 @@ def _no_planes(source: Source) -> Bits:
 )
 def test_maxima(engine: RtlEngine, network: str, layer: str, bits: tuple[int, int]) -> None:
     found = evaluated(network, layer, bits)
-    (phase,) = found.phases
+    phase = found.phases[0]
     shape = phase["shape"]
     assert isinstance(shape, MaxPoolShape)
     width = shape.activation_bits[0]
