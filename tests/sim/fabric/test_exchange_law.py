@@ -114,7 +114,7 @@ def test_more_rounds_share_no_link(mesh: Mesh) -> None:
         check_rounds(mesh, seed)
 
 
-@pytest.mark.parametrize("seed", range(14))
+@pytest.mark.parametrize("seed", range(36))
 def test_whole_exchanges(seed: int) -> None:
     """The cycles of all phases, several MAPs in each cluster, layers whose channels stay apart among them."""
     rng = np.random.default_rng(seed)
