@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ from sim.mapping.shapes import (
     RequantizeShape,
 )
 
-__all__ = ["FABRIC_MODES", "FabricRun", "flattened", "mesh_of"]
+__all__ = ["FABRIC_MODES", "FabricRun", "flattened", "meshes_of"]
 
 FABRIC_MODES = ("count", "lut", "auto")
 """How dot products can be formed on a fabric."""
@@ -120,23 +121,33 @@ def _partners(shapes: Sequence[LayerShape]) -> dict[str, set[str]]:
     return partners
 
 
-def mesh_of(shapes: Sequence[LayerShape], config: FabricConfig, batch: int) -> Mesh:
-    """The clusters of a fabric; if they are unlimited, as many as the layer with the most blocks can use at once."""
+def meshes_of(shapes: Sequence[LayerShape], config: FabricConfig, batch: int) -> tuple[Mesh, ...]:
+    """The meshes that a fabric may have: its own, or if clusters are unlimited, twice as many again and again.
+
+    The last one has as many as the layer with the most blocks can use at once.
+    """
+    own = Mesh(config.width, config.clusters)
     if not config.unlimited:
-        return Mesh(config.width, config.clusters)
+        return (own,)
     most = 1
     for shape in shapes:
         if isinstance(shape, ConvShape):
             cut = cut_map(shape.output_size, shape.output_bits, config.outputs, batch)
             most = max(most, cut.sets * -(-cut.channels // config.caps))
-    return Mesh(math.isqrt(most - 1) + 1, most)
+    meshes, clusters = [own], 2 * own.clusters
+    while clusters < 2 * most:
+        count = min(clusters, most)
+        meshes.append(Mesh(math.isqrt(count - 1) + 1, count))
+        clusters *= 2
+    return tuple(meshes)
 
 
 class FabricRun:
     """Layers of a network on a fabric.
 
     Maps lie where the layer that makes them puts them.  Where that is is chosen once, for layers of given widths, and
-    kept for other widths: so the cost of a layer depends on its own shape alone.
+    kept for other widths: so the cost of a layer depends on its own shape alone.  Of several meshes that the fabric may
+    have, the one on which these layers take the fewest cycles is taken.
 
     Parameters
     ----------
@@ -157,15 +168,25 @@ class FabricRun:
         if mode not in FABRIC_MODES:
             raise ValueError(f"mode must be one of {', '.join(FABRIC_MODES)} on a fabric, not {mode!r}")
         self.config, self.mode, self.batch = config, mode, batch
-        self.mesh = mesh_of(shapes, config, batch)
+        meshes = meshes_of(shapes, config, batch)
+        self._place(shapes, meshes[0])
+        if len(meshes) > 1:
+            self._place(shapes, min(meshes, key=lambda mesh: self._place(shapes, mesh)))
+
+    def _place(self, shapes: Sequence[LayerShape], mesh: Mesh) -> int:
+        """Divide all layers among the clusters of a mesh; returns their cycles."""
+        self.mesh = mesh
         self._placements: dict[str, Placement] = {}
         partners = _partners(shapes)
+        cycles = 0
         for shape in shapes:
             known = [self._placements[name] for name in partners.get(shape.output, ()) if name in self._placements]
             if known and not isinstance(shape, ElementwiseShape):
                 self._placements[shape.output] = known[0]  # what is added lies alike
-            else:
-                self._placements[shape.output] = min(self._options(shape), key=lambda option: option.total).placement
+            option = min(self._options(shape), key=lambda option: option.total)
+            self._placements[shape.output] = option.placement
+            cycles += option.total
+        return cycles
 
     def layer(self, shape: LayerShape, *, before: int = 0, last: bool = False) -> LayerCost:
         """The cost of a layer.
@@ -438,7 +459,8 @@ class FabricRun:
         ]
         cycles = add_parts(cycles, element_phase(shape, config.map, max(batches), part).cycles)
         cycles = add_parts({"movement": moved.cycles}, cycles)
-        events += sum((element_phase(shape, config.map, count, part).map for count in batches if count), Events())
+        for count, maps in Counter(batches).items():
+            events += element_phase(shape, config.map, count, part).map * maps if count else Events()
         tiles = sum(map(bool, batches))
         mapping = f"where the operands lie: {placement.clusters} clusters, {tiles} MAPs, {max(batches)} batches"
         return _Option(placement, None, cycles, moved, events, None, tiles, mapping, 0)

@@ -16,7 +16,7 @@ from sim.evaluate.widths import Widths
 from sim.fabric.accounts import program_events
 from sim.fabric.cap_programs import block_program, plan_sums
 from sim.fabric.geometry import cut_map
-from sim.fabric.layers import FABRIC_MODES, FabricRun, flattened, mesh_of
+from sim.fabric.layers import FABRIC_MODES, FabricRun, flattened, meshes_of
 from sim.fabric.map_programs import elementwise_program, pool_program, sum_program
 from sim.fabric.phases import dot_phase, element_phase, load_phase, pool_phase
 from sim.fabric.placement import Mesh, Placement, exchange, receive, send_out
@@ -392,10 +392,10 @@ def test_a_flattened_map_with_another_reader_is_moved() -> None:
 
 def test_unlimited_meshes_have_a_cluster_for_each_set_and_channels_of_its_caps() -> None:
     shapes = shapes_of(residual())
-    assert mesh_of(shapes, SMALL, 1) == Mesh(2, 4)
+    assert meshes_of(shapes, SMALL, 1) == (Mesh(2, 4),)
     # 13 x 11: 4 rows are a set of 64, so 4 sets, and 20 channels are 5 clusters of 4 CAPs; 40 channels of 7 x 6 are 10.
-    assert mesh_of(shapes, UNLIMITED, 1) == Mesh(5, 20)
-    assert mesh_of(shapes, UNLIMITED, 3) == Mesh(8, 60)
+    assert meshes_of(shapes, UNLIMITED, 1) == (Mesh(2, 4), Mesh(3, 8), Mesh(4, 16), Mesh(5, 20))
+    assert meshes_of(shapes, UNLIMITED, 3)[-2:] == (Mesh(6, 32), Mesh(8, 60))
 
 
 def conv(**changes: object) -> tuple[LayerShape, ...]:
