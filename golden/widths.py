@@ -384,23 +384,35 @@ def _new_maps(graph: Graph, widths: dict[str, int]) -> dict[str, _Requantized]:
     return {name: _requantized(old, widths[name], name in whole) for name, old in graph.maps.items()}
 
 
+def fixed_widths(graph: Graph) -> str:
+    """Why the widths of a graph cannot be changed; empty where they can."""
+    for feature_map in graph.maps.values():
+        if feature_map.bits != MODEL_BITS:
+            return f"map {feature_map.name!r} must have {MODEL_BITS} bits before widths change, has {feature_map.bits}"
+    for layer in graph.layers:
+        if isinstance(layer, Conv) and layer.weight_bits > MODEL_BITS:
+            return (
+                f"layer {layer.name!r} must have weights of at most {MODEL_BITS} bits before widths change, has "
+                f"{layer.weight_bits}"
+            )
+    return ""
+
+
 def apply(graph: Graph, bits: Bits) -> Graph:
     """The network at other widths, by the rule of this module.
 
     Parameters
     ----------
-    graph : an imported network; its maps and weights have 8 bits.
+    graph : an imported network; its maps have 8 bits, its weights at most 8.
     bits : one width of 1..16 for all layers, or a mapping from layer names to a width or to
         ``{"activation": a, "weight": w}``; layers and fields that are left out keep 8 bits.
 
     Raises :class:`WidthError` for an unknown layer, a width outside 1..16 and a graph that is not the model's own.
     """
     activations, weights = _requests(graph, bits)
-    for feature_map in graph.maps.values():
-        if feature_map.bits != MODEL_BITS:
-            raise WidthError(
-                f"map {feature_map.name!r} must have {MODEL_BITS} bits before widths change, has {feature_map.bits}"
-            )
+    reason = fixed_widths(graph)
+    if reason:
+        raise WidthError(reason)
     maps = _new_maps(graph, _map_bits(graph, activations))
     rewriter = _Rewriter(maps, weights)
     layers = tuple(rewriter.layer(layer) for layer in graph.layers)

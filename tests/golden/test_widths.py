@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -337,6 +338,18 @@ def test_widths_change_once(resnet: Graph) -> None:
     text = r"^map 'input_1_int8' must have 8 bits before widths change, has 4$"
     with pytest.raises(widths.WidthError, match=text):
         widths.apply(widths.apply(resnet, 4), 4)
+
+
+def test_weights_that_are_wider_than_eight_bits(resnet: Graph) -> None:
+    """Unsigned weights take 9 bits; the rule leaves weights of 8 bits as they are."""
+    layers = tuple(
+        replace(layer, weight_bits=9) if isinstance(layer, Conv) and layer.name == "conv2" else layer
+        for layer in resnet.layers
+    )
+    text = r"^layer 'conv2' must have weights of at most 8 bits before widths change, has 9$"
+    with pytest.raises(widths.WidthError, match=text):
+        widths.apply(replace(resnet, layers=layers), 8)
+    assert widths.fixed_widths(resnet) == ""
 
 
 def test_read_table(tmp_path: Path) -> None:
