@@ -32,7 +32,7 @@ _WEIGHT_MODES = ("constant", "auto")
 """Modes whose programs may be made of the weights."""
 
 _CHOICE_BITS = 8
-"""Width of all operands for which maps are divided among clusters."""
+"""Width of all operands for which maps are divided among clusters, unless a network's widths are fixed."""
 
 
 def load_machine(name_or_file: str) -> Machine:
@@ -130,7 +130,8 @@ class FabricEvaluator(Evaluator):
                 f"--mode must be one of {', '.join(FABRIC_MODES)} on fabric {config.name}, not {mode!r}: its CAPs have "
                 "no columns for sums"
             )
-        reference = flattened(network.shapes(Widths(uniform=_CHOICE_BITS, residual_bits=residual_bits)))
+        widths = Widths(uniform=_CHOICE_BITS, residual_bits=residual_bits)
+        reference = flattened(network.shapes(Widths() if network.has_fixed_widths else widths))
         self.run = FabricRun(config, reference, mode, batch)
         self._last = reference[-1].name if reference else ""
 

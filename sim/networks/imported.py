@@ -45,6 +45,13 @@ class ImportedNetwork(Network):
         """An imported network is quantised."""
         return True
 
+    @property
+    def has_fixed_widths(self) -> bool:
+        """Other widths are made of 8 bits only."""
+        from golden.widths import fixed_widths
+
+        return bool(fixed_widths(self.graph))
+
     def shapes(self, widths: Widths) -> tuple[LayerShape, ...]:
         """The shapes of all layers at the given widths, or at the network's own where none are given.
 

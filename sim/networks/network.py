@@ -71,6 +71,11 @@ class Network(ABC):
         return False
 
     @property
+    def has_fixed_widths(self) -> bool:
+        """Whether it can be evaluated at its own widths only."""
+        return False
+
+    @property
     def has_residual_stream(self) -> bool:
         """Whether :attr:`~sim.evaluate.widths.Widths.residual_bits` can be chosen."""
         return False

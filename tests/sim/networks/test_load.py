@@ -112,6 +112,7 @@ def test_an_onnx_file_has_its_own_widths(tmp_path: Path) -> None:
     assert (network.name, network.macs, network.weights) == ("small", 96, 6)
     widths = default_widths(network)
     assert widths.label == "own"
+    assert network.has_fixed_widths
     shape = network.shapes(widths)[0]
     assert (shape.activation_bits, shape.weight_bits, shape.output_bits) == ((5,), 3, 6)
     with pytest.raises(UserError, match=r"^network small: map .* must have 8 bits before widths change, has "):
@@ -139,6 +140,7 @@ def test_unknown_names() -> None:
 def test_a_graph_that_widths_are_not_for(resnet8: ImportedNetwork) -> None:
     """A graph at other widths than 8 bits has its own, and no others."""
     narrow = ImportedNetwork("narrow", apply(resnet8.graph, 4))
+    assert (resnet8.has_fixed_widths, narrow.has_fixed_widths) == (False, True)
     assert narrow.shapes(Widths()) == run_shapes(4)
     with pytest.raises(UserError, match=r"^network narrow: map 'input_1_int8' must have 8 bits before widths change"):
         narrow.shapes(Widths(uniform=8))
