@@ -37,7 +37,7 @@ class FabricConfig:
     flit_bits : F, payload of a flit and width of the host's port, a divisor of ``outputs``.
     gather_queue : planes that wait between the gather unit and the tiles.
     weights : one of :data:`WEIGHTS`.
-    unlimited : there are as many clusters as the layer with the most work has use for.
+    unlimited : there are as many clusters as bring the fewest cycles.
     notes : sentences on where sizes come from; not part of the hash.
 
     Raises
@@ -155,8 +155,9 @@ _SIZES = (
     "unverified",
     "16 MAPs of 256 columns in each cluster, 64-bit flits, 75 taps x 64 outputs: our choice, the paper's are unknown",
 )
-_RESIDENT = "weights and programs lie in their memories before an input arrives"
-_UNLIMITED = "as many clusters as the layer with the most work has use for"
+_RESIDENT = "weights, programs and registers of all phases lie in their memories before an input arrives"
+_STREAMED = "programs and registers of all phases lie in their memories before an input arrives"
+_UNLIMITED = "as many clusters as bring the fewest cycles, up to those that the layer with the most work has use for"
 
 FABRICS: dict[str, FabricConfig] = {
     config.name: config
@@ -166,7 +167,7 @@ FABRICS: dict[str, FabricConfig] = {
         ),
         FabricConfig(
             name="lr-streamed", width=8, height=8, caps=64, maps=16, cap=_CAP, map=_MAP, weights="streamed",
-            notes=_SIZES,
+            notes=(*_SIZES, _STREAMED),
         ),
         FabricConfig(
             name="ir", width=8, height=8, caps=64, maps=16, cap=_CAP, map=_MAP, unlimited=True,
@@ -212,6 +213,6 @@ def fabric_from_fields(fields: dict[str, Any], name: str, origin: str) -> Fabric
             changes[kind] = tile_from_fields(given, tile.name, f"{origin}, {kind},")
     if "notes" not in changes:
         resident = changes.get("weights", FABRICS[base].weights) == "resident"
-        changes["notes"] = ("sizes of the fabric come from a config file", *((_RESIDENT,) if resident else ()))
+        changes["notes"] = ("sizes of the fabric come from a config file", _RESIDENT if resident else _STREAMED)
     changes["notes"] = tuple(changes["notes"])
     return FABRICS[base].replace(**changes)

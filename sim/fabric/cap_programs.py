@@ -112,13 +112,14 @@ def plan_sums(
     mode: str,
     *,
     weight_signed: bool = True,
+    most_sums: int | None = None,
 ) -> Sums:
-    """How dot products of such words are formed in a tile.
+    """How dot products of such words are formed in a tile; ``most_sums`` limits the sums of digits.
 
     Raises
     ------
     MappingError
-        If not even single bits fit its columns, or sums do not fit its totals.
+        If not even single bits fit its columns, all that fit make more sums, or sums do not fit its totals.
     """
     if accumulator_bits > config.total_bits:
         raise MappingError(
@@ -132,7 +133,9 @@ def plan_sums(
         # A DOT adds up sums of products, which an instruction must be able to name.
         widest = min(counted - 1, MAXIMUM_OPERAND) - reduce_levels(config.taps)
         columns, copies = min(_lut_columns(config), 2 * widest), 2
-    split = split_words(activation_bits, weight_bits, columns, copies, name, weight_signed=weight_signed)
+    split = split_words(
+        activation_bits, weight_bits, columns, copies, name, weight_signed=weight_signed, most_sums=most_sums
+    )
     return Sums(config, mode, split, reduction, accumulator_bits)
 
 

@@ -102,6 +102,16 @@ def flattened(shapes: Sequence[LayerShape]) -> tuple[LayerShape, ...]:
     return tuple(result)
 
 
+def _some(count: int, thing: str) -> str:
+    """A count with its noun."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}{'es' if thing.endswith('ch') else 's'}"
+
+
+def _grid(placement: Placement) -> str:
+    """How a map is divided, for people."""
+    return f"{placement.sets} x {placement.channels} clusters (pixels x channels)"
+
+
 def _touched(run: range, unit: int) -> int:
     """Units of channels of which a run has some."""
     return -(-run.stop // unit) - run.start // unit if run else 0
@@ -313,22 +323,12 @@ class FabricRun:
         return min(self.config.caps, channels)
 
     def _dots(self, layer: _DotLayer) -> Iterator[_Option]:
-        config, shape, cut = self.config, layer.shape, layer.windows.target
+        shape, cut = layer.shape, layer.windows.target
         refusals: list[MappingError] = []
         modes = ("count", "lut") if self.mode == "auto" else (self.mode,)
         for mode in modes:
             try:
-                sums = plan_sums(
-                    shape.name,
-                    layer.activation_bits,
-                    layer.weight_bits,
-                    layer.reduction,
-                    layer.requantize.accumulator_bits,
-                    config.cap,
-                    mode,
-                    weight_signed=layer.weight_signed,
-                )
-                sum_layout(shape.name, layer.requantize, sums, config.map)
+                sums = self._sums(layer, mode)
                 group = layer.group if layer.group < cut.channels else 0  # channels that share windows, if not all do
                 fixed = self._busy(group) if group else None
                 found: list[tuple[int, Placement, Exchange, int, int]] = []
@@ -347,6 +347,34 @@ class FabricRun:
     def _rounds(self, units: int, group: int) -> int:
         """Blocks of a set that a CAP makes, of so many channels, or with a ``group`` of so many groups of channels."""
         return units * -(-group // self.config.caps) if group else -(-units // self.config.caps)
+
+    def _sums(self, layer: _DotLayer, mode: str) -> Sums:
+        """How dot products are formed: with fewer sums of digits where MAPs have no columns for the first choice."""
+        refusal: MappingError | None = None
+        most_sums: int | None = None
+        while most_sums != 0:
+            try:
+                sums = plan_sums(
+                    layer.shape.name,
+                    layer.activation_bits,
+                    layer.weight_bits,
+                    layer.reduction,
+                    layer.requantize.accumulator_bits,
+                    self.config.cap,
+                    mode,
+                    weight_signed=layer.weight_signed,
+                    most_sums=most_sums,
+                )
+            except MappingError as error:
+                raise refusal or error from None
+            try:
+                sum_layout(layer.shape.name, layer.requantize, sums, self.config.map)
+            except MappingError as error:
+                refusal, most_sums = refusal or error, len(sums.split.sums) - 1
+            else:
+                return sums
+        assert refusal is not None
+        raise refusal
 
     def _dot_option(
         self,
@@ -393,8 +421,8 @@ class FabricRun:
             utilisation = layer.shape.macs * self.batch / slots
         split = "" if sums.split.whole else f"; {sums.split}"
         mapping = (
-            f"{placement.sets} x {placement.channels} clusters (pixels x channels), {busy} CAPs in each, {blocks} "
-            f"blocks of {sums.tiles} tap tiles for each CAP{split}"
+            f"{_grid(placement)}, {_some(busy, 'CAP')} in each, {_some(blocks, 'block')} of "
+            f"{_some(sums.tiles, 'tap tile')} for each CAP{split}"
         )
         flits = math.ceil(cut.channels * sums.weight_planes * config.flits_per_taps_plane)
         tiles = placement.clusters * (busy + maps)
@@ -426,8 +454,8 @@ class FabricRun:
             one = pool_phase(shape, config.map, 1, windows.plane_cycles, config.gather_queue).map
             events = (one + Events(memory_bits=planes * config.map.rows)) * batches
             mapping = (
-                f"{placement.sets} x {placement.channels} clusters (pixels x channels), {sets * units} batches of "
-                f"{shape.window[0]} x {shape.window[1]} window positions in one MAP of each"
+                f"{_grid(placement)}, {_some(sets * units, 'batch')} of {shape.window[0]} x {shape.window[1]} window "
+                "positions in one MAP of each"
             )
             yield _Option(placement, None, cycles, moved, events, None, placement.clusters, mapping, 0)
 
@@ -462,7 +490,8 @@ class FabricRun:
         for count, maps in Counter(batches).items():
             events += element_phase(shape, config.map, count, part).map * maps if count else Events()
         tiles = sum(map(bool, batches))
-        mapping = f"where the operands lie: {placement.clusters} clusters, {tiles} MAPs, {max(batches)} batches"
+        where = f"{_some(placement.clusters, 'cluster')}, {_some(tiles, 'MAP')}, {_some(max(batches), 'batch')}"
+        mapping = f"where the operands lie: {where}"
         return _Option(placement, None, cycles, moved, events, None, tiles, mapping, 0)
 
     def _reorder(self, shape: ReorderShape) -> _Option:

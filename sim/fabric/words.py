@@ -86,16 +86,25 @@ def _digits(bits: int, size: int, *, signed: bool) -> tuple[Digit, ...]:
 
 
 def split_words(
-    activation_bits: int, weight_bits: int, columns: int, copies: int, name: str, *, weight_signed: bool = True
+    activation_bits: int,
+    weight_bits: int,
+    columns: int,
+    copies: int,
+    name: str,
+    *,
+    weight_signed: bool = True,
+    most_sums: int | None = None,
 ) -> WordSplit:
     """The fewest pairs of digits of which ``copies`` fit ``columns`` columns; of these, those with the fewest sums.
+
+    ``most_sums`` limits the sums.
 
     Raises
     ------
     MappingError
-        If not even single bits fit.
+        If not even single bits fit, or all that fit make more sums.
     """
-    sizes = _digit_sizes(activation_bits, weight_bits, columns // copies)
+    sizes = _digit_sizes(activation_bits, weight_bits, columns // copies, most_sums)
     if sizes is None:
         raise MappingError(f"layer {name!r} needs columns of at least {2 * copies}, the tile has {columns}")
     activation, weight = sizes
@@ -105,7 +114,7 @@ def split_words(
 
 
 @lru_cache(maxsize=1024)
-def _digit_sizes(activation_bits: int, weight_bits: int, most: int) -> tuple[int, int] | None:
+def _digit_sizes(activation_bits: int, weight_bits: int, most: int, most_sums: int | None) -> tuple[int, int] | None:
     """Bits of an activation's and a weight's digits that are ``most`` together, with the fewest pairs and places."""
     widths = (range(1, min(bits, WIDEST_OPERAND) + 1) for bits in (activation_bits, weight_bits))
     fitting = [(a, b) for a, b in itertools.product(*widths) if a + b <= most]
@@ -114,4 +123,6 @@ def _digit_sizes(activation_bits: int, weight_bits: int, most: int) -> tuple[int
         firsts = [range(0, bits, size) for bits, size in zip((activation_bits, weight_bits), sizes, strict=True)]
         return len(firsts[0]) * len(firsts[1]), len({sum(pair) for pair in itertools.product(*firsts)})
 
-    return min(fitting, key=work, default=None)
+    works = {sizes: work(sizes) for sizes in fitting}
+    allowed = [sizes for sizes in fitting if most_sums is None or works[sizes][1] <= most_sums]
+    return min(allowed, key=works.__getitem__, default=None)

@@ -89,7 +89,7 @@ class Layer:
 
     def map_caps(self) -> Iterator[list[list[Place]]]:
         """For each MAP, the blocks of its CAPs in order: an idle CAP or round has no block."""
-        pattern = r"(\d+) x (\d+) clusters \(pixels x channels\), (\d+) CAPs in each, (\d+) blocks"
+        pattern = r"(\d+) x (\d+) clusters \(pixels x channels\), (\d+) CAPs? in each, (\d+) blocks?"
         match = re.match(pattern, self.found.cost.mapping)
         assert match is not None
         sets, runs, busy, blocks = map(int, match.groups())

@@ -12,6 +12,7 @@ from golden.graph import Graph
 from hw.fabric import FABRICS, FabricConfig
 from hw.isa import LoadKind, Opcode
 from sim.evaluate.cost import PARTS, Events, LayerCost
+from sim.evaluate.evaluate import evaluate
 from sim.evaluate.widths import Widths
 from sim.fabric.accounts import program_events
 from sim.fabric.cap_programs import block_program, plan_sums
@@ -449,3 +450,14 @@ def test_other_shapes_are_refused() -> None:
     shape = LayerShape("x", "softmax", ("in",), "out", (1, 1, 3), (1, 1, 3), (4,), 4)
     with pytest.raises(TypeError, match=r"^layer 'x' must have a shape of sim.mapping.shapes, not LayerShape$"):
         FabricRun(SMALL, (shape,))
+
+
+def test_words_are_cut_into_fewer_sums_where_maps_have_no_columns_for_the_first_choice() -> None:
+    # Digits of 5 and 3 bits make 8 pairs of 8 places; those of 4 and 4 bits make 9 pairs of 5 places.
+    network = load_network("resnet18")
+    cost = evaluate(network, Widths(uniform=10), FABRICS["lr"], mode="lut")
+    assert any("in 3 digits of up to 4 bits, weights in 3 digits of up to 4 bits" in one.mapping for one in cost.layers)
+    with pytest.raises(
+        MappingError, match=r"^layer 'stage1.unit1.conv1' needs columns of at least \d+ to requantise, config lr-map"
+    ):
+        evaluate(network, Widths(uniform=16), FABRICS["lr"], mode="lut")
