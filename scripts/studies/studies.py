@@ -57,7 +57,7 @@ STUDIES: dict[str, Study] = {
         ),
         Study(
             "precision-ir",
-            "the same with as many clusters as the largest layer can use",
+            "the same with as many clusters as bring the fewest cycles",
             "end-to-end inference at fixed and mixed precision, IR",
             "ir, sram",
             f"{PAPER}; {HAWQ}",

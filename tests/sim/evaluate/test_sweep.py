@@ -260,7 +260,7 @@ def cluster() -> Iterator[str]:
 
 
 def test_workers_change_nothing(monkeypatch: pytest.MonkeyPatch, cluster: str) -> None:
-    sweep = sweep_of("2", "8", "5", "1", configs=[FABRICS["lr"], FABRICS["ir"]], technologies=[SRAM, RERAM])
+    sweep = sweep_of("2", "8", "5", "1", configs=[FABRICS["lr"], FABRICS["lr-streamed"]], technologies=[SRAM, RERAM])
     here = rows_of(sweep)
     assert len({row["cycles"] for row in here}) == 8
     assert rows_of(sweep, cluster=cluster) == here
