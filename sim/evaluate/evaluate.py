@@ -15,7 +15,8 @@ from sim.errors import UserError
 from sim.evaluate.cost import Events, LayerCost, NetworkCost
 from sim.evaluate.widths import Widths
 from sim.fabric.accounts import account, add_parts, program_events
-from sim.fabric.layers import FABRIC_MODES, FabricRun, flattened
+from sim.fabric.flatten import flattened
+from sim.fabric.layers import FABRIC_MODES, FabricRun
 from sim.mapping.plan import plan_layer
 from sim.mapping.shapes import ElementwiseShape, LayerShape, MaxPoolShape, ReorderShape
 

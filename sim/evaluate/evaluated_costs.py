@@ -12,7 +12,7 @@ from sim.errors import UserError
 from sim.evaluate.energy import figures
 from sim.evaluate.evaluate import FabricEvaluator, Machine, TileEvaluator, evaluate, evaluator
 from sim.evaluate.widths import Widths
-from sim.fabric.layers import flattened
+from sim.fabric.flatten import flattened
 from sim.mapping.shapes import LayerShape
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ which CAPs form sums and MAPs requantise them, or MAPs work alone.  Layers run o
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -33,7 +32,7 @@ from sim.mapping.shapes import (
     RequantizeShape,
 )
 
-__all__ = ["FABRIC_MODES", "FabricRun", "flattened", "meshes_of"]
+__all__ = ["FABRIC_MODES", "FabricRun", "meshes_of"]
 
 FABRIC_MODES = ("count", "lut", "auto")
 """How dot products can be formed on a fabric."""
@@ -81,27 +80,6 @@ class _Option:
         return sum(self.cycles.values())
 
 
-def flattened(shapes: Sequence[LayerShape]) -> tuple[LayerShape, ...]:
-    """The same layers, with fully connected ones that read a flattened map as convolutions with a kernel of its size.
-
-    A reshape moves nothing then, and is left out.
-    """
-    result: list[LayerShape] = []
-    reshaped: dict[str, LayerShape] = {}
-    readers = {name for shape in shapes if not _is_dense(shape) for name in shape.inputs}
-    for shape in shapes:
-        if isinstance(shape, ReorderShape) and shape.op == "reshape" and shape.output not in readers:
-            reshaped[shape.output] = shape
-            continue
-        if isinstance(shape, ConvShape) and shape.inputs[0] in reshaped:
-            before = reshaped[shape.inputs[0]]
-            size = before.input_size
-            result.append(dataclasses.replace(shape, inputs=before.inputs, input_size=size, kernel=size[:2]))
-        else:
-            result.append(shape)
-    return tuple(result)
-
-
 def _some(count: int, thing: str) -> str:
     """A count with its noun."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}{'es' if thing.endswith('ch') else 's'}"
@@ -115,10 +93,6 @@ def _grid(placement: Placement) -> str:
 def _touched(run: range, unit: int) -> int:
     """Units of channels of which a run has some."""
     return -(-run.stop // unit) - run.start // unit if run else 0
-
-
-def _is_dense(shape: LayerShape) -> bool:
-    return isinstance(shape, ConvShape) and shape.input_size[:2] == (1, 1) and shape.kernel == (1, 1)
 
 
 def _partners(shapes: Sequence[LayerShape]) -> dict[str, set[str]]:

@@ -68,12 +68,15 @@ def host(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 # ---- command line
 
 
+COMMANDS = "run, evaluate, sweep, table, search, exec, asm, disasm, info, verilog, wave"
+
+
 def test_no_command(refuses: Refuses) -> None:
-    refuses("a command is missing: run, evaluate, sweep, table, search, exec, asm, disasm, info, verilog, wave; see bfimna --help")
+    refuses(f"a command is missing: {COMMANDS}; see bfimna --help")
 
 
 def test_unknown_command(refuses: Refuses) -> None:
-    refuses("command must be one of run, evaluate, sweep, table, search, exec, asm, disasm, info, verilog, wave, not 'rnu'", "rnu")
+    refuses(f"command must be one of {COMMANDS}, not 'rnu'", "rnu")
 
 
 def test_missing_argument(refuses: Refuses) -> None:

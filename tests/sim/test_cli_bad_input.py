@@ -69,7 +69,8 @@ def test_missing_model(refuses: Refuses) -> None:
 
 def test_unknown_model(refuses: Refuses) -> None:
     refuses(
-        r"model must be one of resnet8 or a \.tflite or \.onnx file, not 'resnet'; the nearest is 'resnet8'", *run(model="resnet")
+        r"model must be one of resnet8 or a \.tflite or \.onnx file, not 'resnet'; the nearest is 'resnet8'",
+        *run(model="resnet"),
     )
 
 

@@ -18,7 +18,7 @@ from hw.isa import Instruction, Opcode, Program
 from sim.evaluate.cost import LayerCost
 from sim.evaluate.evaluate import evaluator, load_machine
 from sim.evaluate.widths import Widths
-from sim.fabric.layers import flattened
+from sim.fabric.flatten import flattened
 from sim.mapping.shapes import LayerShape
 from sim.networks.load import load_network
 from sim.rtl_engine import RtlEngine

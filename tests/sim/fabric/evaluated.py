@@ -15,7 +15,7 @@ from sim.evaluate.cost import LayerCost
 from sim.evaluate.evaluate import FabricEvaluator, evaluator
 from sim.evaluate.widths import Widths
 from sim.fabric import layers
-from sim.fabric.layers import flattened
+from sim.fabric.flatten import flattened
 from sim.mapping.shapes import LayerShape
 from sim.networks.load import load_network
 

@@ -16,8 +16,9 @@ from sim.evaluate.evaluate import evaluate
 from sim.evaluate.widths import Widths
 from sim.fabric.accounts import program_events
 from sim.fabric.cap_programs import block_program, plan_sums
+from sim.fabric.flatten import flattened
 from sim.fabric.geometry import cut_map
-from sim.fabric.layers import FABRIC_MODES, FabricRun, flattened, meshes_of
+from sim.fabric.layers import FABRIC_MODES, FabricRun, meshes_of
 from sim.fabric.map_programs import elementwise_program, pool_program, sum_program
 from sim.fabric.phases import dot_phase, element_phase, load_phase, pool_phase
 from sim.fabric.placement import Mesh, Placement, exchange, receive, send_out
