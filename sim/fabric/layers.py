@@ -19,7 +19,7 @@ from sim.fabric.cap_programs import Sums, plan_sums
 from sim.fabric.geometry import MapCut, WindowCut, cut_map
 from sim.fabric.map_programs import sum_layout
 from sim.fabric.phases import block_events, dot_phase, element_phase, load_phase, pool_phase, sum_events
-from sim.fabric.placement import Exchange, Mesh, Placement, exchange, receive, send_out
+from sim.fabric.placement import Exchange, Mesh, Placement, exchange, least_words, receive, send_out
 from sim.mapping.builder import equal_parts
 from sim.mapping.errors import MappingError
 from sim.mapping.shapes import (
@@ -305,13 +305,18 @@ class FabricRun:
                 sums = self._sums(layer, mode)
                 group = layer.group if layer.group < cut.channels else 0  # channels that share windows, if not all do
                 fixed = self._busy(group) if group else None
-                found: list[tuple[int, Placement, Exchange, int, int]] = []
+                best: tuple[int, Placement, Exchange, int, int] | None = None
                 for placement, sets, most in self._divisions(shape.output, cut, group or 1, fixed):
                     blocks = sets * self._rounds(most, group)
-                    moved = self._moved(shape, layer.windows, placement, local=group > 0)
-                    busy = fixed or self._busy(most)
-                    found.append((moved.cycles + blocks * sums.estimate, placement, moved, blocks, busy))
-                _, placement, moved, blocks, busy = min(found, key=lambda one: one[0])
+                    work, shared = blocks * sums.estimate, group == 0
+                    least = least_words(layer.windows, placement) if shared else 0
+                    if best is not None and work + least >= best[0]:
+                        continue
+                    moved = self._moved(shape, layer.windows, placement, local=not shared)
+                    if best is None or work + moved.cycles < best[0]:
+                        best = (work + moved.cycles, placement, moved, blocks, fixed or self._busy(most))
+                assert best is not None
+                _, placement, moved, blocks, busy = best
                 yield self._dot_option(layer, sums, placement, moved, blocks, busy, group, mode)
             except MappingError as error:
                 refusals.append(error)

@@ -8,6 +8,7 @@ senders run in phases, the host writes its input before the first one.
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,8 +19,8 @@ from sim.fabric.geometry import MapCut, WindowCut
 from sim.mapping.builder import equal_parts
 
 __all__ = [
-    "EXCHANGE_CYCLES", "Exchange", "Mesh", "Path", "Placement", "Transfer", "exchange", "path", "receive", "rounds",
-    "send_out", "transfers",
+    "EXCHANGE_CYCLES", "Exchange", "Mesh", "Path", "Placement", "Transfer", "exchange", "least_words", "path",
+    "receive", "rounds", "send_out", "transfers",
 ]  # fmt: skip
 
 EXCHANGE_CYCLES = FIRST_DECODE + 1 + SENDER_LATENCY + SENDER_IDLE + GO_LATENCY
@@ -184,15 +185,15 @@ def transfers(
         tuple(number for number, own_channels in enumerate(wanted_channels) if _overlap(owned, own_channels))
         for owned in channels
     ]
+    # What later sets need begins and ends later, so those that need some of a run are neighbours.
+    numbers = [number for number, need in enumerate(needs) if need]
+    starts, stops = [needs[number].start for number in numbers], [needs[number].stop for number in numbers]
     for part, own in enumerate(source.set_parts(windows.source)):
-        wanted = {
-            number: range(max(need.start, own.start), min(need.stop, own.stop))
-            for number, need in enumerate(needs)
-            if need.start < own.stop and own.start < need.stop
-        }
-        if not wanted or not own:
+        first, end = bisect_right(stops, own.start), bisect_left(starts, own.stop)
+        if first >= end or not own:
             continue
-        sent = range(min(sets.start for sets in wanted.values()), max(sets.stop for sets in wanted.values()))
+        wanted = numbers[first:end]
+        sent = range(max(starts[first], own.start), min(stops[end - 1], own.stop))
         known: dict[tuple[int, ...], tuple[int, ...]] = {}
         for run, (owned, takers) in enumerate(zip(channels, takers_of, strict=True)):
             if takers not in known:
@@ -215,6 +216,12 @@ def rounds(wanted: Iterator[Transfer] | Sequence[Transfer]) -> list[list[Transfe
         else:
             members.append(one)
     return found
+
+
+def least_words(windows: WindowCut, target: Placement) -> int:
+    """Words that some cluster needs at least, and so cycles that an exchange of a whole map takes at least."""
+    most = max((len(windows.input_sets(sets)) for sets in target.set_parts(windows.target)), default=0)
+    return most * windows.source.channels * windows.source.bits
 
 
 @lru_cache(maxsize=4096)

@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from sim.fabric.geometry import WindowCut, cut_map
-from sim.fabric.placement import Exchange, Mesh, Placement, exchange, path, receive, send_out, transfers
+from sim.fabric.placement import (
+    Exchange,
+    Mesh,
+    Placement,
+    exchange,
+    least_words,
+    path,
+    receive,
+    send_out,
+    transfers,
+)
 from tests.sim.fabric.exchanges import meshes, random_placement, random_windows
 
 
@@ -83,6 +93,17 @@ def test_senders_have_what_they_send(seed: int) -> None:
         sets, channels = own[one.sender]
         assert set(one.sets) <= set(sets)
         assert one.channels == channels
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_exchange_is_shorter_than_what_one_cluster_needs(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mesh = list(meshes(4))[seed % 16]
+    windows = random_windows(rng)
+    source, target = random_placement(rng, mesh), random_placement(rng, mesh)
+    least = least_words(windows, target)
+    assert exchange(windows, source, target, mesh, 1).cycles >= least
+    assert receive(windows, target, mesh, 1, 2).cycles >= least
 
 
 def test_a_map_that_lies_right_still_goes_to_its_gather_memory() -> None:
