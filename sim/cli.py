@@ -27,6 +27,9 @@ __all__ = ["entry_point", "main"]
 
 COMMANDS = ("run", "evaluate", "sweep", "table", "search", "exec", "asm", "disasm", "info", "verilog", "wave")
 
+BROKEN_PIPE = 128 + 13
+"""The status of a shell for a process that SIGPIPE ended; not every system has that signal."""
+
 USER_ERRORS = (
     ("hw.config", "ConfigError"),
     ("hw.isa", "ProgramError"),
@@ -77,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Who reads our output has gone; there is nobody to tell. Python must not try to flush again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return BROKEN_PIPE
     except Exception as error:
         if is_user_error(error):
             return _say(one_line(error), 2)
