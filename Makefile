@@ -81,6 +81,8 @@ lint: setup
 	then echo '$(BIN)/pyright' && $(BIN)/pyright; \
 	else echo 'pyright: left out, because the type stubs of Amaranth need Python 3.11'; fi
 
+# Simulations are short here, so builds that take less time are sooner done.
+test: export BFIMNA_OPTIMISATION = -O1
 test: lint
 	$(BIN)/pytest -n 2 -m 'not slow'
 

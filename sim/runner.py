@@ -57,6 +57,10 @@ __all__ = [
 
 Waves = Literal["", "vcd", "fst"]
 
+OPTIMISATION = "BFIMNA_OPTIMISATION"
+"""Environment variable: how the C++ compiler optimises what simulations spend their time in, -O2 where it is not set.
+Short runs are sooner done with -O1, as its builds take less time."""
+
 RECIPE = 1
 """Counts changes of this file that make older builds useless; part of every key."""
 
@@ -380,8 +384,8 @@ class _Verilator(_Mixin, cocotb_runner.Verilator):
             # What makes the blocks, each in a folder of its own, and then the design.
             makefile = make.index("-f") + 1
             make[makefile] = make[makefile].replace(".mk", "_hier.mk")
-        # -O2 for the files that simulating spends its time in; -CFLAGS would also optimise big symbol tables.
-        make += ["OPT_FAST=-O2", *self.tool.make_variables]
+        # Only the files that simulating spends its time in; -CFLAGS would also optimise big symbol tables.
+        make += [f"OPT_FAST={os.environ.get(OPTIMISATION, '-O2')}", *self.tool.make_variables]
         if self.tool.wheel:
             make += [f"{name}={find_compiler()}" for name in ("CXX", "LINK")]
         shape = {

@@ -30,6 +30,8 @@ from tests.sim.fabric.batches import Batch, assert_evaluated, random_rescale, ru
 from tests.sim.fabric.blocks import Block, DotLayer, assert_law, block_job, set_pixels, stored_fields
 from tests.sim.fabric.evaluated import FABRIC, Evaluated, evaluated
 
+pytestmark = pytest.mark.slow  # a build of its own
+
 Place = tuple[int, int] | None
 """A block: its set and its channel."""
 

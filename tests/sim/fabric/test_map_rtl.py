@@ -23,6 +23,8 @@ from tests.sim.fabric.batches import Batch, assert_evaluated, load_columns, rand
 from tests.sim.fabric.blocks import assert_law
 from tests.sim.fabric.evaluated import FABRIC, evaluated, shapes
 
+pytestmark = pytest.mark.slow  # a build of its own
+
 MAP = FABRIC.map
 
 
