@@ -102,6 +102,7 @@ def test_tables_for_the_readme() -> None:
     assert len(README_TABLES["hawq"]().splitlines()) == 2 + len(CONFIGURATIONS)
 
 
+@pytest.mark.slow
 def test_page_of_hawq(tmp_path: Path) -> None:
     file = tmp_path / "hawq.html"
     assert main(["hawq-resnet18", "--page", str(file)]) == 0

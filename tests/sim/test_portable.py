@@ -29,8 +29,6 @@ sys.exit(main(sys.argv[1:]))
     "command",
     [
         ["evaluate", "resnet18"],
-        ["evaluate", "resnet8", "--config", "cap"],
-        ["run", "resnet8", "--engine", "integer"],
         ["run", "resnet8", "--engine", "golden"],
         ["info"],
     ],

@@ -56,6 +56,7 @@ def cycles_of_groups(network: AcceleratorNetwork, goes: list[int], cycles: int) 
     return list(spent.values())
 
 
+@pytest.mark.slow
 def test_logits_cycles_and_traffic(graph: Graph, engine: RtlAccelerator) -> None:
     network = AcceleratorNetwork(graph, MESH)
     expected = law(network.commands(np.zeros(graph.maps[graph.input].shape, np.int64)), MESH)

@@ -69,6 +69,7 @@ def counted_events(layer: LayerResult, config: TileConfig) -> Events:
     )
 
 
+@pytest.mark.slow
 def test_schedule_events_of_the_model_are_those_of_the_verilog(graph: Graph) -> None:
     evaluated = evaluate(load_network("resnet8"), Widths(uniform=8), CAP)
     with RtlEngine(CAP, "verilator") as engine:
