@@ -29,6 +29,8 @@ from tests.sim.fabric.blocks import (
 )
 from tests.sim.fabric.evaluated import FABRIC, NETWORKS, evaluated, shapes
 
+pytestmark = pytest.mark.slow  # a build of its own
+
 CAP = FABRIC.cap
 LAYERS = {
     "alexnet": ("conv1", "conv2", "conv3", "conv5", "fc6", "fc7", "fc8"),
