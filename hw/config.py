@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -129,9 +129,7 @@ class TileConfig:
     def hash(self) -> int:
         """64-bit identity of the hardware: everything but the name."""
         fields = {key: value for key, value in dataclasses.asdict(self).items() if key != "name"}
-        fields["architecture"] = ARCHITECTURE
-        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+        return identity(fields | {"architecture": ARCHITECTURE})
 
     @property
     def hash_text(self) -> str:
@@ -146,6 +144,12 @@ class TileConfig:
     def as_dict(self) -> dict[str, object]:
         """Every field and ``rows``, for JSON."""
         return {**dataclasses.asdict(self), "rows": self.rows}
+
+
+def identity(fields: Mapping[str, object]) -> int:
+    """64 bits that stand for the fields of a config."""
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def _is_size(value: object) -> bool:

@@ -7,12 +7,10 @@ with fewer limits: taps need not be a power of two, and maps may be wider than a
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any, cast
 
-from hw.config import ConfigError, TileConfig, tile_from_fields
+from hw.config import ConfigError, TileConfig, identity, tile_from_fields
 
 __all__ = ["FABRICS", "WEIGHTS", "FabricConfig", "fabric_from_fields"]
 
@@ -126,9 +124,7 @@ class FabricConfig:
             for field in dataclasses.fields(self)
             if field.name not in ("name", "notes", "cap", "map")
         }
-        fields |= {"cap": self.cap.hash_text, "map": self.map.hash_text, "fabric": ARCHITECTURE}
-        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+        return identity(fields | {"cap": self.cap.hash_text, "map": self.map.hash_text, "fabric": ARCHITECTURE})
 
     @property
     def hash_text(self) -> str:

@@ -9,7 +9,17 @@ from pathlib import Path
 
 from sim.tools import SIMULATORS
 
-__all__ = ["ENGINES", "MAXIMUM_BITS", "MODES", "add_common", "nearest", "one_of", "parse_bits", "whole_number"]
+__all__ = [
+    "ENGINES",
+    "MAXIMUM_BATCH",
+    "MAXIMUM_BITS",
+    "MODES",
+    "add_common",
+    "nearest",
+    "one_of",
+    "parse_bits",
+    "whole_number",
+]
 
 ENGINES = ("rtl", "golden", "model", "integer")
 """What can run a network: simulated Verilog, the bit-level tile, the cycle laws, the integer operators."""
@@ -20,6 +30,9 @@ MODES = ("count", "lut", "constant", "auto")
 MAXIMUM_BITS = 16
 """The widest operand that ``--bits`` takes."""
 
+
+MAXIMUM_BATCH = 4096
+"""The most inputs that ``--batch`` takes."""
 
 ENGINE_HELP = """\
 engines:
@@ -144,6 +157,21 @@ def add_common(
             )
         elif name == "json":
             parser.add_argument("--json", metavar="FILE", help="write the result as JSON, '-' for standard output")
+        elif name == "batch":
+            parser.add_argument(
+                "--batch",
+                metavar="N",
+                type=whole_number(1, MAXIMUM_BATCH),
+                default=1,
+                help="inputs that go through each layer before the next one (default: 1)",
+            )
+        elif name == "technology":
+            parser.add_argument(
+                "--technology",
+                metavar="NAME|FILE",
+                default="sram",
+                help="energies and areas: a name that `bfimna info` lists, or a JSON file (default: sram)",
+            )
         elif name == "jobs":
             parser.add_argument(
                 "--jobs",

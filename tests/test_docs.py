@@ -21,6 +21,7 @@ from hw.config import CONFIGS, TileConfig
 from hw.isa import OPERATIONS, Instruction, LoadKind, Opcode, reduce_levels
 from sim.assembler import assemble
 from sim.cli import make_parser
+from sim.evaluate.cost import PARTS
 from sim.host import Network
 from sim.laws_examples import EXAMPLES, FUNCTIONS, PORT_EXAMPLES
 from sim.laws_page import (
@@ -280,6 +281,13 @@ def test_bits(resnet8: Graph, row: list[str]) -> None:
         assert label is not None
         hits += int(np.argmax(operators.run(graph, stored)[graph.output])) == int(label[1])
     assert hits == right
+
+
+def test_parts_of_evaluations_are_those_of_the_code() -> None:
+    page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    found = re.search(r"<!-- parts -->\n(.*?)\n<!-- end -->", page, re.DOTALL)
+    assert found is not None
+    assert found[1].splitlines()[2:] == [f"| {part} | {what} |" for part, what in PARTS.items()]
 
 
 def test_pages_are_readable() -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from hw.config import CONFIGS as TILES
-from hw.config import ConfigError, TileConfig
+from hw.config import ConfigError, TileConfig, identity
 from hw.isa import INSTRUCTION_BITS
 
 __all__ = ["ACCELERATORS", "AcceleratorConfig"]
@@ -162,9 +160,7 @@ class AcceleratorConfig:
             for field in dataclasses.fields(self)
             if field.name not in ("name", "cap", "map")
         }
-        fields |= {"cap": self.cap.hash_text, "map": self.map.hash_text, "accelerator": ARCHITECTURE}
-        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+        return identity(fields | {"cap": self.cap.hash_text, "map": self.map.hash_text, "accelerator": ARCHITECTURE})
 
     @property
     def hash_text(self) -> str:

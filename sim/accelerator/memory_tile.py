@@ -20,8 +20,7 @@ from sim.mapping.bits import PLAIN, to_bits
 from sim.mapping.builder import Builder, JobPlan, Sink, Source
 from sim.mapping.dot_layer import constant_planes
 from sim.mapping.elementwise import elementwise_fields, emit_elementwise
-from sim.mapping.errors import MappingError
-from sim.mapping.requantize import MAXIMUM_PART, ConstantLoad, Layout, emit_requantize, layout
+from sim.mapping.requantize import ConstantLoad, Layout, check_operand, emit_requantize, layout
 from sim.mapping.shapes import ElementwiseShape, RequantizeShape
 
 __all__ = ["ElementwiseStep", "MapWork", "SumStep", "send_program"]
@@ -207,11 +206,7 @@ def _sum_columns(
     MappingError
         If a MAP has too few columns, or a constant is too wide for an instruction.
     """
-    if shape.operand_bits > MAXIMUM_PART:
-        raise MappingError(
-            f"layer {name!r} needs multipliers of {shape.operand_bits} bits, an instruction can name at most "
-            f"{MAXIMUM_PART}"
-        )
+    check_operand(shape, name)
     room = shape.accumulator_bits if biased else 0
     place = layout(shape, config.map, name, reserved + room)
     return place, place.carry - room

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import UserError
+from sim.evaluate.lists import positive_number
 from sim.files import STANDARD_OUTPUT, check_output, write_output
-from sim.options import MODE_HELP, MODES, one_of, whole_number
+from sim.options import MODE_HELP, add_common
 
 if TYPE_CHECKING:
     from sim.evaluate.cost import NetworkCost
@@ -21,8 +22,6 @@ DESCRIPTION = """\
 Evaluate a network by the cycle laws: cycles, utilisation, events, energy, power, throughput and
 area, layer by layer, on a fabric of tiles, a single tile or an accelerator. Nothing is simulated.
 """
-
-MAXIMUM_BATCH = 4096
 
 FILES = {
     "json": "the evaluation as JSON",
@@ -46,38 +45,16 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "network", metavar="NETWORK", help="a name that `bfimna info` lists, a .tflite or an .onnx file"
     )
-    parser.add_argument(
-        "--config",
-        metavar="NAME|FILE",
-        default="lr",
-        help="hardware: a name that `bfimna info` lists, or a JSON file (default: lr)",
-    )
+    add_common(parser, "config", config="lr")
     parser.add_argument(
         "--bits",
         metavar="N|NAME|FILE",
         help="widths: 1 to 16, hawq-v3/NAME, or a JSON or YAML file by layer (default: 8, or those of a file)",
     )
+    add_common(parser, "mode", "batch", "technology")
     parser.add_argument(
-        "--mode",
-        metavar="MODE",
-        type=one_of(*MODES),
-        default=MODES[0],
-        help=f"how dot products are formed: {', '.join(MODES)} (default: {MODES[0]})",
+        "--supply", metavar="V", type=positive_number, help="supply voltage in volts (default: the technology's)"
     )
-    parser.add_argument(
-        "--batch",
-        metavar="N",
-        type=whole_number(1, MAXIMUM_BATCH),
-        default=1,
-        help="inputs that go through each layer before the next one (default: 1)",
-    )
-    parser.add_argument(
-        "--technology",
-        metavar="NAME|FILE",
-        default="sram",
-        help="energies and areas: a name that `bfimna info` lists, or a JSON file (default: sram)",
-    )
-    parser.add_argument("--supply", metavar="V", type=float, help="supply voltage (default: the technology's)")
     parser.add_argument(
         "--constant",
         metavar="NAME=VALUE",

@@ -87,9 +87,7 @@ def add_parser(subparsers: Any) -> None:
         help=f"width of the maps that units add to (default: 16 with {HAWQ}, else as wide as their readers ask)",
     )
     add_common(parser, "config", config="lr")
-    parser.add_argument("--technology", metavar="NAME|FILE", default="sram", help="default: sram")
-    add_common(parser, "mode")
-    parser.add_argument("--batch", metavar="N", type=whole_number(1, 65536), default=1, help="inputs (default: 1)")
+    add_common(parser, "technology", "mode", "batch")
     parser.add_argument(
         "--output",
         "-o",

@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sim.commands.evaluate import MAXIMUM_BATCH
 from sim.errors import UserError
 from sim.evaluate import lists
 from sim.files import STANDARD_OUTPUT, check_output, write_output
-from sim.options import MODE_HELP, MODES, whole_number
+from sim.options import MAXIMUM_BATCH, MODE_HELP, MODES, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,11 +6,10 @@ import argparse
 import sys
 from typing import Any
 
-from sim.commands.evaluate import MAXIMUM_BATCH
 from sim.commands.sweep import add_workers, available_jobs, check_table_output
 from sim.evaluate import lists
 from sim.files import STANDARD_OUTPUT, write_output
-from sim.options import MAXIMUM_BITS, MODE_HELP, add_common, whole_number
+from sim.options import MAXIMUM_BITS, MODE_HELP, add_common
 
 __all__ = ["add_parser", "main"]
 
@@ -44,20 +43,10 @@ def add_parser(subparsers: Any) -> None:
             default=tuple(range(1, MAXIMUM_BITS + 1)),
             help=f"widths of {operand}s: numbers and ranges (default: 1-{MAXIMUM_BITS})",
         )
+    add_common(parser, "batch", "technology")
     parser.add_argument(
-        "--batch",
-        metavar="N",
-        type=whole_number(1, MAXIMUM_BATCH),
-        default=1,
-        help="inputs that go through each layer before the next one (default: 1)",
+        "--supply", metavar="V", type=lists.positive_number, help="supply voltage in volts (default: the technology's)"
     )
-    parser.add_argument(
-        "--technology",
-        metavar="NAME|FILE",
-        default="sram",
-        help="kind of memory cells: a name that `bfimna info` lists, or a JSON file (default: sram)",
-    )
-    parser.add_argument("--supply", metavar="V", type=lists.positive_number, help="supply voltage in volts")
     parser.add_argument(
         "--output", metavar="FILE", required=True, help="a .csv or .npz file, '-' for CSV on standard output"
     )

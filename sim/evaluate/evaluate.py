@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -273,8 +272,3 @@ def evaluate(network: Network, widths: Widths, config: Machine, *, mode: str = "
         If a layer does not fit the machine.
     """
     return evaluator(network, config, mode=mode, batch=batch, residual_bits=widths.residual_bits).cost(widths)
-
-
-def total_cycles(layers: Sequence[LayerCost]) -> int:
-    """All cycles of some layers."""
-    return sum(layer.total for layer in layers)

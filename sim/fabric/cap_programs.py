@@ -14,7 +14,7 @@ from hw.config import TileConfig
 from hw.isa import MAXIMUM_OPERAND, LoadKind, Opcode, Owner, ReduceKind, StoreKind, reduce_levels
 from sim.fabric.words import Digit, DigitSum, WordSplit, split_words
 from sim.mapping.builder import Builder, JobPlan, Sink, Source
-from sim.mapping.errors import MappingError
+from sim.mapping.requantize import check_totals
 
 __all__ = ["OnesLoad", "Sums", "WeightLoad", "WindowLoad", "block_program", "plan_sums"]
 
@@ -121,11 +121,7 @@ def plan_sums(
     MappingError
         If not even single bits fit its columns, all that fit make more sums, or sums do not fit its totals.
     """
-    if accumulator_bits > config.total_bits:
-        raise MappingError(
-            f"layer {name!r} needs total_bits of at least {accumulator_bits}, config {config.name} has "
-            f"{config.total_bits}"
-        )
+    check_totals(accumulator_bits, config, name)
     counted = config.fill_bits - config.count_bits - 1  # bits of a product that a DOT can add up
     if mode == "count":
         columns, copies = min(config.columns, counted), 1

@@ -15,7 +15,7 @@ from sim.fabric.cap_programs import Sums
 from sim.mapping.builder import Builder, JobPlan, Source
 from sim.mapping.elementwise import elementwise_fields, emit_elementwise
 from sim.mapping.errors import MappingError
-from sim.mapping.requantize import MAXIMUM_PART, Layout, emit_requantize, layout
+from sim.mapping.requantize import Layout, check_operand, emit_requantize, layout
 from sim.mapping.shapes import ElementwiseShape, MaxPoolShape, RequantizeShape
 
 __all__ = [
@@ -77,11 +77,7 @@ def sum_layout(name: str, shape: RequantizeShape, sums: Sums, config: TileConfig
     MappingError
         If the tile has too few columns, or a constant is too wide for an instruction.
     """
-    if shape.operand_bits > MAXIMUM_PART:
-        raise MappingError(
-            f"layer {name!r} needs multipliers of {shape.operand_bits} bits, an instruction can name at most "
-            f"{MAXIMUM_PART}"
-        )
+    check_operand(shape, name)
     extra = sum(bits for _, bits in sums.stored[1:])
     return layout(shape, config, name, max(reserved, shape.bits) + shape.accumulator_bits + extra)
 

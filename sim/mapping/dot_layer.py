@@ -12,7 +12,15 @@ from sim.mapping.bits import Alphabet, Symbols, to_bits
 from sim.mapping.builder import Builder, JobPlan
 from sim.mapping.dot import DotShape, Segment, batches, emit_batch
 from sim.mapping.errors import MappingError
-from sim.mapping.requantize import MAXIMUM_PART, ConstantLoad, emit_requantize, layout, minimum_columns
+from sim.mapping.requantize import (
+    MAXIMUM_PART,
+    ConstantLoad,
+    check_operand,
+    check_totals,
+    emit_requantize,
+    layout,
+    minimum_columns,
+)
 from sim.mapping.shapes import RequantizeShape
 
 __all__ = ["Blocks", "check_columns", "constant_planes", "dot_jobs"]
@@ -29,16 +37,8 @@ def check_columns(shape: RequantizeShape, dots: Sequence[DotShape], config: Tile
     MappingError
         If there are none, or sums or constants are too wide for the tile; the text says what would do.
     """
-    if shape.operand_bits > MAXIMUM_PART:
-        raise MappingError(
-            f"layer {name!r} needs multipliers of {shape.operand_bits} bits, an instruction can name at most "
-            f"{MAXIMUM_PART}"
-        )
-    if shape.accumulator_bits > config.total_bits:
-        raise MappingError(
-            f"layer {name!r} needs total_bits of at least {shape.accumulator_bits}, config {config.name} has "
-            f"{config.total_bits}"
-        )
+    check_operand(shape, name)
+    check_totals(shape.accumulator_bits, config, name)
     fill = min(dot.resident_bits + dot.broadcast_bits for dot in dots) + config.count_bits + 1
     if fill > config.fill_bits:
         raise MappingError(

@@ -13,7 +13,7 @@ from hw.isa import Instruction, Opcode, reduce_levels
 from sim.mapping.builder import Builder, equal_parts
 from sim.mapping.errors import MappingError
 from sim.mapping.lut_tiling import Pass, Tiling
-from sim.mapping.requantize import MAXIMUM_PART, emit_requantize, layout, minimum_columns
+from sim.mapping.requantize import check_operand, check_totals, emit_requantize, layout, minimum_columns
 from sim.mapping.shapes import ConvShape
 
 __all__ = ["LutLayout", "arrangements", "candidates", "tilings"]
@@ -150,16 +150,8 @@ def _job_cycles(shape: ConvShape, config: TileConfig, *, spread: bool) -> int:
 
 def _check(shape: ConvShape, config: TileConfig, cuts: list[Tiling]) -> None:
     requantize = shape.requantize
-    if requantize.operand_bits > MAXIMUM_PART:
-        raise MappingError(
-            f"layer {shape.name!r} needs multipliers of {requantize.operand_bits} bits, an instruction can name at "
-            f"most {MAXIMUM_PART}"
-        )
-    if requantize.accumulator_bits > config.total_bits:
-        raise MappingError(
-            f"layer {shape.name!r} needs total_bits of at least {requantize.accumulator_bits}, config {config.name} "
-            f"has {config.total_bits}"
-        )
+    check_operand(requantize, shape.name)
+    check_totals(requantize.accumulator_bits, config, shape.name)
     needed = max(minimum_columns(requantize), min(tiling.needed_columns for tiling in cuts))
     if needed > config.columns:
         raise MappingError(

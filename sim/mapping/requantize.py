@@ -16,7 +16,7 @@ from sim.mapping.builder import Builder, Source, row_pieces
 from sim.mapping.errors import MappingError
 from sim.mapping.shapes import RequantizeShape, signed_bits
 
-__all__ = ["ConstantLoad", "Layout", "emit_requantize", "layout"]
+__all__ = ["ConstantLoad", "Layout", "check_operand", "check_totals", "emit_requantize", "layout"]
 
 MAXIMUM_PART = 32  # bits of an operand of MUL
 MAXIMUM_FIELD = 64
@@ -57,6 +57,36 @@ class Layout:
     gap: int
     part: int
     product_bits: int
+
+
+def check_operand(shape: RequantizeShape, name: str) -> None:
+    """Refuse constants that an instruction cannot name.
+
+    Raises
+    ------
+    MappingError
+        If multipliers or addends of layer ``name`` are too wide.
+    """
+    if shape.operand_bits > MAXIMUM_PART:
+        raise MappingError(
+            f"layer {name!r} needs multipliers of {shape.operand_bits} bits, an instruction can name at most "
+            f"{MAXIMUM_PART}"
+        )
+
+
+def check_totals(accumulator_bits: int, config: TileConfig, name: str) -> None:
+    """Refuse sums that the totals of a tile do not hold.
+
+    Raises
+    ------
+    MappingError
+        If those of layer ``name`` are too wide.
+    """
+    if accumulator_bits > config.total_bits:
+        raise MappingError(
+            f"layer {name!r} needs total_bits of at least {accumulator_bits}, config {config.name} has "
+            f"{config.total_bits}"
+        )
 
 
 def minimum_columns(shape: RequantizeShape) -> int:
