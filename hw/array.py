@@ -6,20 +6,25 @@ Three back-ends behind one interface, chosen by ``config.array``; every program 
 - ``4r2w``: a memory addressed by column with four asynchronous read ports and two write ports; fast in simulation.
 - ``3r1w``: three read ports, one write port and two latched columns (carry and multiplier bit), which an FPGA infers as
   LUTRAM. The latches are fetched from and spilled to the memory in cycles of their own.
+
+The cells themselves are in banks of rows (:mod:`hw.banks`), modules of their own, which a flow replaces by what its
+technology has. How many there are changes neither programs nor cycles.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import memory, wiring
+from amaranth.hdl import Cat, EnableInserter, Module, Mux, Signal, Value
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.component import Component, all_ones
+from hw.banks import CamBank, ColumnBank, bank_count
+from hw.component import RUN, Component, all_ones, spread
 from hw.config import TileConfig
 from hw.layouts import micro_operation
 from hw.vertical import VerticalLines
 
-__all__ = ["ArraySignature", "CellArray", "ColumnArray", "create_array"]
+__all__ = ["ArraySignature", "CellArray", "ColumnArray", "LatchedArray", "create_array"]
 
 
 class ArraySignature(wiring.Signature):
@@ -66,7 +71,7 @@ class _Array(Component):
     def __init__(self, config: TileConfig):
         self.config = config
         self.rows = Signal(config.rows, name="written_rows")
-        super().__init__({"bus": In(ArraySignature(config))})
+        super().__init__({"bus": In(ArraySignature(config)), "run": RUN})
 
     def select_rows(self, m: Module) -> None:
         """Rows that a write of this cycle goes to."""
@@ -94,17 +99,11 @@ class _Array(Component):
             match &= self.matches(column, operation.mask[slot], operation.key[slot])
         return match
 
-    def merged(self, column: Value) -> Value:
+    def merged(self, m: Module, column: Value) -> Value:
         """A column after the plane port wrote its row blocks."""
-        size = self.config.outputs
-        return Cat(
-            Mux(
-                self.bus.port_blocks[tap],
-                self.bus.port_planes[tap * size : (tap + 1) * size],
-                column[tap * size : (tap + 1) * size],
-            )
-            for tap in range(self.config.taps)
-        )
+        rows = Signal(self.config.rows, name="port_rows")
+        m.d.comb += rows.eq(spread(self.bus.port_blocks, self.config.outputs))
+        return (column & ~rows) | (self.bus.port_planes & rows)
 
 
 class CellArray(_Array):
@@ -113,6 +112,8 @@ class CellArray(_Array):
     **Latency** of compare and write: none; cells and tags change at the end of the cycle.
     """
 
+    block = "array"
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config, bus = self.config, self.bus
@@ -120,13 +121,11 @@ class CellArray(_Array):
         self.select_rows(m)
         key, mask = Signal(config.columns), Signal(config.columns)
         write_key, write_mask = Signal(config.columns), Signal(config.columns)
-        columns = [Signal(config.rows, name=f"column_{index}", reset_less=True) for index in range(config.columns)]
-        match: Value = all_ones(config.rows)
         # On a 2D tile slot x goes over the vertical lines, and may name the column of slot y in another row.
         slots = ("y", "c", "f") if config.vertical else ("x", "y", "c", "f")
 
-        for index, column in enumerate(columns):
-            # Slots name columns; a CAM wants one key and one mask bit for each column.
+        # Slots name columns; a CAM wants one key and one mask bit for each column.
+        for index in range(config.columns):
             compared = [operation.mask[slot] & (operation[slot] == index) for slot in slots]
             keys = [operation.key[slot] for slot in slots]
             driven = [operation.write_mask[slot] & (operation[slot] == index) for slot in ("y", "c", "f")]
@@ -134,100 +133,101 @@ class CellArray(_Array):
             m.d.comb += [
                 mask[index].eq(Cat(compared).any()),
                 key[index].eq(Cat(hit & bit for hit, bit in zip(compared, keys, strict=True)).any()),
-                write_mask[index].eq(operation.write & Cat(driven).any()),
+                write_mask[index].eq(operation.write & self.run & Cat(driven).any()),
                 write_key[index].eq(Cat(hit & bit for hit, bit in zip(driven, values, strict=True)).any()),
             ]
-            match &= self.matches(column, mask[index], key[index])
 
-            # The sequencer and the plane port never write in the same cycle.
-            with m.If(write_mask[index]):
-                m.d.sync += column.eq(self.written(column, write_key[index]))
-            with m.Elif(bus.port_write & (bus.port_column == index)):
-                m.d.sync += column.eq(self.merged(column))
-
+        count = bank_count(config, platform)
+        banks = [CamBank(config, count) for _ in range(count)]
+        for number, bank in enumerate(banks):
+            m.submodules[f"bank_{number}"] = bank
+            m.d.comb += [
+                bank.mask.eq(mask),
+                bank.key.eq(key),
+                bank.write_mask.eq(write_mask),
+                bank.write_key.eq(write_key),
+                bank.write_rows.eq(_share(self.rows, number, count)),
+                bank.port_column.eq(bus.port_column),
+                bank.port_write.eq(bus.port_write & self.run),
+                bank.port_blocks.eq(_share(bus.port_blocks, number, count)),
+                bank.port_planes.eq(_share(bus.port_planes, number, count)),
+            ]
+        match = _joined(banks, "match")
         if config.vertical:
-            partner = Signal(config.rows)
-            self._read(m, columns, operation.x, partner)
-            match &= self.matched(m, {"x": partner})
-        m.d.comb += bus.match.eq(match)
-        self._read(m, columns, bus.port_column, bus.port_data)
+            m.d.comb += [bank.partner_column.eq(operation.x) for bank in banks]
+            match &= self.matched(m, {"x": _joined(banks, "partner_data")})
+        m.d.comb += [bus.match.eq(match), bus.port_data.eq(_joined(banks, "port_data"))]
         return m
-
-    def _read(self, m: Module, columns: list[Signal], column: Value, plane: Signal) -> None:
-        with m.Switch(column):
-            for index, cells in enumerate(columns):
-                with m.Case(index):
-                    m.d.comb += plane.eq(cells)
-
-
-def _store(m: Module, config: TileConfig) -> memory.Memory:
-    """The cells as a memory of C columns, R bits each; without reset, like any cell array."""
-    m.submodules.store = store = memory.Memory(shape=config.rows, depth=config.columns, init=[])
-    return store
 
 
 class ColumnArray(_Array):
     """A memory addressed by column with four read ports and two write ports; the same cycles as :class:`CellArray`."""
 
+    block = "array"
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         bus, operation = self.bus, self.bus.operation
         self.select_rows(m)
-        store = _store(m, self.config)
-        reads = {slot: store.read_port(domain="comb") for slot in ("x", "y", "c", "f")}
-        low, high = store.write_port(), store.write_port()
+        store = _Store(m, self.config, platform, ("x", "y", "c", "f"), ("low", "high"))
+        reads = store.data
 
         # DOT, the only operation beside the plane port, leaves slots c and f to it.
-        m.d.comb += [reads[slot].addr.eq(operation[slot]) for slot in ("x", "y", "c")]
-        m.d.comb += reads["f"].addr.eq(Mux(bus.port_read, bus.port_column, operation.f))
-        m.d.comb += bus.port_data.eq(reads["f"].data)
+        m.d.comb += [store.address[slot].eq(operation[slot]) for slot in ("x", "y", "c")]
+        m.d.comb += store.address["f"].eq(Mux(bus.port_read, bus.port_column, operation.f))
+        m.d.comb += bus.port_data.eq(reads["f"])
 
-        m.d.comb += bus.match.eq(self.matched(m, {slot: port.data for slot, port in reads.items()}))
+        m.d.comb += bus.match.eq(self.matched(m, reads))
 
         # A pass writes y and c, or f alone: two ports are enough.
         written = operation.write_mask
+        low, high = store.writes["low"], store.writes["high"]
         with m.If(written.f):
             m.d.comb += [
-                low.addr.eq(operation.f),
-                low.data.eq(self.written(reads["f"].data, operation.write_key.f)),
+                low.address.eq(operation.f),
+                low.data.eq(self.written(reads["f"], operation.write_key.f)),
             ]
         with m.Else():
             m.d.comb += [
-                low.addr.eq(operation.y),
-                low.data.eq(self.written(reads["y"].data, operation.write_key.y)),
+                low.address.eq(operation.y),
+                low.data.eq(self.written(reads["y"], operation.write_key.y)),
             ]
-        m.d.comb += low.en.eq(operation.write & (written.f | written.y))
+        m.d.comb += low.enable.eq(self.run & operation.write & (written.f | written.y))
 
         with m.If(bus.port_write):
-            m.d.comb += [high.addr.eq(bus.port_column), high.data.eq(self.merged(reads["f"].data))]
+            m.d.comb += [high.address.eq(bus.port_column), high.data.eq(self.merged(m, reads["f"]))]
         with m.Else():
             m.d.comb += [
-                high.addr.eq(operation.c),
-                high.data.eq(self.written(reads["c"].data, operation.write_key.c)),
+                high.address.eq(operation.c),
+                high.data.eq(self.written(reads["c"], operation.write_key.c)),
             ]
-        m.d.comb += high.en.eq((operation.write & written.c) | bus.port_write)
+        m.d.comb += high.enable.eq(self.run & ((operation.write & written.c) | bus.port_write))
         return m
 
 
 class LatchedArray(_Array):
     """A memory with three read ports and one write port, and two latched columns for the slots c and f."""
 
-    def elaborate(self, platform: object) -> Module:
+    block = "array"
+
+    def elaborate(self, platform: object) -> Any:
         m = Module()
         config, bus, operation = self.config, self.bus, self.bus.operation
         self.select_rows(m)
-        store = _store(m, config)
-        first, second, third = (store.read_port(domain="comb") for _ in range(3))
-        write = store.write_port()
+        store = _Store(m, config, platform, ("x", "y", "port"), ("write",))
+        first, second, third = (store.data[name] for name in ("x", "y", "port"))
+        write = store.writes["write"]
         carry, flag = Signal(config.rows, reset_less=True), Signal(config.rows, reset_less=True)
 
         # The third read port serves fetches and the plane port, which never meet.
-        m.d.comb += [first.addr.eq(operation.x), second.addr.eq(operation.y), third.addr.eq(bus.port_column)]
-        with m.If(operation.fetch_f):
-            m.d.comb += third.addr.eq(operation.f)
-        m.d.comb += bus.port_data.eq(third.data)
+        m.d.comb += [
+            store.address["x"].eq(operation.x),
+            store.address["y"].eq(operation.y),
+            store.address["port"].eq(Mux(operation.fetch_f, operation.f, bus.port_column)),
+            bus.port_data.eq(third),
+        ]
 
-        columns = {"x": first.data, "y": second.data, "c": carry, "f": flag}
+        columns = {"x": first, "y": second, "c": carry, "f": flag}
         m.d.comb += bus.match.eq(self.matched(m, columns))
 
         # Writes to c and f stay in the latches until they are spilled.
@@ -236,20 +236,64 @@ class LatchedArray(_Array):
         with m.Elif(operation.write & operation.write_mask.c):
             m.d.sync += carry.eq(self.written(carry, operation.write_key.c))
         with m.If(operation.fetch_f):
-            m.d.sync += flag.eq(third.data)
+            m.d.sync += flag.eq(third)
         with m.Elif(operation.write & operation.write_mask.f):
             m.d.sync += flag.eq(self.written(flag, operation.write_key.f))
 
         with m.If(bus.port_write):
-            m.d.comb += [write.addr.eq(bus.port_column), write.data.eq(self.merged(third.data)), write.en.eq(1)]
+            m.d.comb += [write.address.eq(bus.port_column), write.data.eq(self.merged(m, third))]
         with m.Elif(operation.spill_c):
-            m.d.comb += [write.addr.eq(operation.c), write.data.eq(carry), write.en.eq(1)]
+            m.d.comb += [write.address.eq(operation.c), write.data.eq(carry)]
         with m.Elif(operation.spill_f):
-            m.d.comb += [write.addr.eq(operation.f), write.data.eq(flag), write.en.eq(1)]
+            m.d.comb += [write.address.eq(operation.f), write.data.eq(flag)]
         with m.Else():
             m.d.comb += [
-                write.addr.eq(operation.y),
-                write.data.eq(self.written(second.data, operation.write_key.y)),
-                write.en.eq(operation.write & operation.write_mask.y),
+                write.address.eq(operation.y),
+                write.data.eq(self.written(second, operation.write_key.y)),
             ]
-        return m
+        spills = operation.spill_c | operation.spill_f
+        m.d.comb += write.enable.eq(self.run & (bus.port_write | spills | (operation.write & operation.write_mask.y)))
+        return EnableInserter(self.run)(m)
+
+
+class _Store:
+    """All rows of a memory in banks: addresses, columns that are read, and writes, by the names of the ports."""
+
+    def __init__(
+        self, m: Module, config: TileConfig, platform: object, reads: Sequence[str], writes: Sequence[str]
+    ) -> None:
+        count = bank_count(config, platform)
+        banks = [ColumnBank(config.rows // count, config.columns, tuple(reads), tuple(writes)) for _ in range(count)]
+        self.address = {name: Signal(range(config.columns), name=f"{name}_address") for name in reads}
+        self.data = {name: Signal(config.rows, name=f"{name}_data") for name in reads}
+        self.writes = {name: _Write(config, name) for name in writes}
+        for number, bank in enumerate(banks):
+            m.submodules[f"bank_{number}"] = bank
+            m.d.comb += [getattr(bank, f"{name}_address").eq(address) for name, address in self.address.items()]
+            for name, write in self.writes.items():
+                m.d.comb += [
+                    getattr(bank, f"{name}_address").eq(write.address),
+                    getattr(bank, f"{name}_data").eq(_share(write.data, number, count)),
+                    getattr(bank, f"{name}_enable").eq(write.enable),
+                ]
+        m.d.comb += [data.eq(_joined(banks, f"{name}_data")) for name, data in self.data.items()]
+
+
+class _Write:
+    """A write port of all banks."""
+
+    def __init__(self, config: TileConfig, name: str) -> None:
+        self.address = Signal(range(config.columns), name=f"{name}_address")
+        self.data = Signal(config.rows, name=f"{name}_data")
+        self.enable = Signal(name=f"{name}_enable")
+
+
+def _share(rows: Value, number: int, count: int) -> Value:
+    """What of a signal of all rows, or of all row blocks, goes to one of the banks."""
+    size = len(rows) // count
+    return rows[number * size : (number + 1) * size]
+
+
+def _joined(banks: Sequence[Component], port: str) -> Value:
+    """A port of all rows from those of the banks."""
+    return Cat(getattr(bank, port) for bank in banks)

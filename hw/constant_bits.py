@@ -1,12 +1,15 @@
 """The lowest one of a constant, so that zero bits below it take no time."""
 
-from amaranth.hdl import Elaboratable, Module, Signal
+from amaranth.hdl import Module
+from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
+
+from hw.component import Component
 
 __all__ = ["LowestOne"]
 
 
-class LowestOne(Elaboratable):
+class LowestOne(Component):
     """Combinational priority encoder.
 
     Parameters
@@ -18,10 +21,11 @@ class LowestOne(Elaboratable):
     value : the bits. place : of the lowest one; ``bits`` where there is none. rest : the value without it.
     """
 
+    block = "lowest"
+
     def __init__(self, bits: int) -> None:
         self.bits = bits
-        self.value, self.rest = Signal(bits), Signal(bits)
-        self.place = Signal(bits_for(bits))
+        super().__init__({"value": In(bits), "rest": Out(bits), "place": Out(bits_for(bits))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -36,6 +36,8 @@ class EventCounters(Component):
     index, value : the counter port.
     """
 
+    block = "counters"
+
     def __init__(self, config: TileConfig):
         self.config = config
         self.two_tags = config.activity and config.passes == "two_tags"

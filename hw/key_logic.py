@@ -1,20 +1,19 @@
 """Key logic: which step table an instruction uses for its present bit."""
 
-from amaranth.hdl import Cat, Elaboratable, Module, Signal, Value
-from amaranth.lib import data
+from amaranth.hdl import Cat, Module, Value
+from amaranth.lib.wiring import In, Out
 
+from hw.component import Component
+from hw.config import TileConfig
 from hw.isa import CompareKind, ConstantKind, Opcode
 from hw.layouts import INSTRUCTION
+from hw.passes import tables
 
 __all__ = ["KeyLogic"]
 
 
-class KeyLogic(Elaboratable):
-    """Combinational choice of a table by instruction, phase and bit.
-
-    Parameters
-    ----------
-    number : of every table by its name.
+class KeyLogic(Component):
+    """Combinational choice of a step table by instruction, phase and bit.
 
     Members
     -------
@@ -23,16 +22,23 @@ class KeyLogic(Elaboratable):
     beyond : operand a has no bit here and is extended by zeros. top : this is the last bit of the walk.
     last_round : of the multiplier's bits, this is the last one.
     signed_stage : the second stage of a multiplication.
-    table : the choice.
+    number : of the table that is chosen.
     """
 
-    def __init__(self, number: dict[str, int]) -> None:
-        self.number = number
-        self.instruction = data.View(INSTRUCTION, Signal(INSTRUCTION, name="running"))
-        self.phase = Signal(2)
-        self.constant_bit, self.beyond, self.top = Signal(), Signal(), Signal()
-        self.last_round, self.signed_stage = Signal(), Signal()
-        self.table = Signal(range(len(number)))
+    def __init__(self, config: TileConfig) -> None:
+        self._numbers = {name: index for index, name in enumerate(tables(config.passes))}
+        super().__init__(
+            {
+                "instruction": In(INSTRUCTION),
+                "phase": In(2),
+                "constant_bit": In(1),
+                "beyond": In(1),
+                "top": In(1),
+                "last_round": In(1),
+                "signed_stage": In(1),
+                "number": Out(range(len(self._numbers))),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -45,7 +51,7 @@ class KeyLogic(Elaboratable):
         return m
 
     def _choose(self, m: Module, name: str) -> None:
-        m.d.comb += self.table.eq(self.number[name])
+        m.d.comb += self.number.eq(self._numbers[name])
 
     def _either(self, m: Module, condition: Value, one: str, other: str) -> None:
         with m.If(condition):

@@ -8,12 +8,12 @@ Requests queue up; the head works one step (a beat, or a plane that needs no str
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from hw.component import Component
+from hw.component import RUN, Component, spread
 from hw.config import TileConfig
 from hw.isa import LoadKind
 from hw.layouts import port_request
@@ -31,6 +31,7 @@ class PlanePort(Component):
     -------
     plane_in, plane_out : streams of P bits. The port never waits by itself: ``needs_in`` and ``needs_out`` say that
         this cycle moves a beat, and the tile stands still until it can.
+    run : the port moves in this cycle.
     push, request : a new request; the sequencer pushes only while ``outstanding`` is below the queue's length.
     open : the array is free for the port in this cycle.
     outstanding : requests in the queue, the head included.
@@ -50,6 +51,7 @@ class PlanePort(Component):
         self.layout = port_request(config)
         super().__init__(
             {
+                "run": RUN,
                 "plane_in": In(stream.Signature(config.plane_bits)),
                 "plane_out": Out(stream.Signature(config.plane_bits)),
                 "push": In(1),
@@ -79,7 +81,7 @@ class PlanePort(Component):
             }
         )
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: object) -> Any:
         m = Module()
         config, head = self.config, Signal(self.layout)
         queue = [head, *(Signal(self.layout, name=f"queue_{i}") for i in range(1, config.port_queue))]
@@ -148,7 +150,7 @@ class PlanePort(Component):
                     m.d.comb += block.eq(self.data[tap * config.outputs : (tap + 1) * config.outputs])
         self._move_in(m, head, beat, block)
         self._move_out(m, head, beat, wide, block)
-        return m
+        return EnableInserter(self.run)(m)
 
     def _move_in(self, m: Module, head: "data.View[Any]", beat: Signal, block: Signal) -> None:
         """Beats to a plane, and a plane to the rows that its kind means."""
@@ -165,7 +167,7 @@ class PlanePort(Component):
         m.d.comb += [
             gathered.eq(Cat(chunks)),
             narrow.eq(Mux(head.stream, gathered[:size], self.drain_plane)),
-            broadcast.eq(Cat(gathered[tap].replicate(size) for tap in range(config.taps))),
+            broadcast.eq(spread(gathered[: config.taps], size)),
         ]
 
         whole, taps = Signal(), Signal()

@@ -1,9 +1,11 @@
 """Where a REDUCE stands in its tree: the level, how far its pairs are apart, and which row blocks add."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from typing import Any
+
+from amaranth.hdl import Cat, EnableInserter, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
-from hw.component import Component
+from hw.component import RUN, Component
 from hw.config import TileConfig
 
 __all__ = ["ReductionTree"]
@@ -14,11 +16,12 @@ COUNT_BITS = 13  # taps are at most 4096
 class ReductionTree(Component):
     """Levels and pairs of a sum of n words: level 0 joins blocks 2^(L-1) apart, the last one neighbours.
 
-    **Latency**: outputs change one cycle after ``begin``, ``next_level`` or ``next_pair``.
+    **Latency**: outputs change one cycle after ``start``, ``next_level`` or ``next_pair``.
 
     Members
     -------
-    begin : start with ``words`` (at least 2) words.
+    run : it moves in this cycle.
+    start : start with ``words`` (at least 2) words.
     next_level, next_pair : go on.
     pairwise : one pair at a time.
     distance : row blocks between the words of a pair.
@@ -27,11 +30,14 @@ class ReductionTree(Component):
     last_level, last_pair : nothing comes after.
     """
 
+    block = "tree"
+
     def __init__(self, config: TileConfig):
         self.config = config
         super().__init__(
             {
-                "begin": In(1),
+                "run": RUN,
+                "start": In(1),
                 "words": In(COUNT_BITS),
                 "next_level": In(1),
                 "next_pair": In(1),
@@ -46,7 +52,7 @@ class ReductionTree(Component):
             }
         )
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: object) -> Any:
         m = Module()
 
         # The highest word's number: its top bit is the first distance, all bits below and with it the segment.
@@ -58,16 +64,16 @@ class ReductionTree(Component):
             self.last_level.eq(self.distance == 1),
             self.last_pair.eq(1),
         ]
-        with m.If(self.begin):
+        with m.If(self.start):
             m.d.sync += self.distance.eq(top)
         with m.Elif(self.next_level):
             m.d.sync += self.distance.eq(self.distance >> 1)
         if not self.config.vertical:
-            return m
+            return EnableInserter(self.run)(m)
 
         # In level 0 the words beyond a power of two have partners, and the others are only extended.
         pair = Signal(COUNT_BITS)
-        with m.If(self.begin):
+        with m.If(self.start):
             m.d.sync += [self.segment.eq(spread), self.partners.eq(self.words - top), pair.eq(0)]
         with m.Elif(self.next_level):
             m.d.sync += [self.partners.eq(self.distance >> 1), pair.eq(0)]
@@ -78,4 +84,4 @@ class ReductionTree(Component):
             self.limit.eq(Mux(self.pairwise, pair + 1, self.distance)),
             self.last_pair.eq(~self.pairwise | (pair + 1 == self.distance)),
         ]
-        return m
+        return EnableInserter(self.run)(m)

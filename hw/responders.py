@@ -9,12 +9,13 @@ whole planes::
 from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Const, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from hw.component import Component, all_ones
+from hw.component import RUN, Component, all_ones
 from hw.config import TileConfig
 from hw.layouts import count_control
 
@@ -31,6 +32,7 @@ class Responders(Component):
 
     Members
     -------
+    run : ``In(1)``, anything changes in this cycle.
     tag : ``In(R)``, the tag register.
     control : ``In(count_control)``, what to do with the tags of this cycle.
     count : ``Out(S * count_bits)``, plane by plane, responders of each output.
@@ -49,6 +51,7 @@ class Responders(Component):
         self.config = config
         super().__init__(
             {
+                "run": RUN,
                 "tag": In(config.rows),
                 "control": In(count_control()),
                 "count": Out(config.outputs * config.count_bits),
@@ -64,7 +67,7 @@ class Responders(Component):
             }
         )
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: object) -> Any:
         m = Module()
         config, control, size = self.config, self.control, self.config.outputs
         ones = all_ones(size)
@@ -106,7 +109,7 @@ class Responders(Component):
             m.d.sync += [plane.eq(now) for plane, now in zip(drained, total, strict=True)]
         with m.Elif(self.drain):
             m.d.sync += [plane.eq(above) for plane, above in pairwise(drained)]
-        return m
+        return EnableInserter(self.run)(m)
 
     def _count(self, m: Module) -> Planes:
         """Add the G planes of the tags: full adders take three planes of a weight to one, and carry one up."""

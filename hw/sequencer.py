@@ -14,11 +14,11 @@ Some operations walk over the bits more than once, in *phases*: MAX compares, th
 from types import SimpleNamespace
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from hw.component import Component
+from hw.component import RUN, Component
 from hw.config import TileConfig
 from hw.constant_bits import LowestOne
 from hw.decoder import Decoder
@@ -64,6 +64,7 @@ class Sequencer(Component):
 
     Members
     -------
+    run : the sequencer moves in this cycle.
     start, header_error, instruction, available, ended, overflow, counter, in_loop, loops_full, advance, loop,
     loop_end : the program buffer's side, see :class:`hw.program_buffer.ProgramBuffer`.
     operation : the array's compare or write of this cycle, and how the tags take the match.
@@ -85,6 +86,7 @@ class Sequencer(Component):
         self.latched = config.array == "3r1w"
         super().__init__(
             {
+                "run": RUN,
                 "start": In(1),
                 "header_error": In(ErrorCode),
                 "instruction": In(INSTRUCTION),
@@ -128,7 +130,7 @@ class Sequencer(Component):
             }
         )
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: object) -> Any:
         m = Module()
         self._state(m)
         self._operands(m)
@@ -166,31 +168,31 @@ class Sequencer(Component):
             m.d.comb += self.owner.eq(self.instruction.owner)
         with m.Else():
             m.d.comb += self.owner.eq(self._now.owner)
-        return m
+        return EnableInserter(self.run)(m)
 
     def _state(self, m: Module) -> None:
         """What the running instruction is, and where it stands."""
         config = self.config
         m.submodules.decoder = self._decoder = Decoder(config)
         m.submodules.steps = self._steps = StepTable(config)
-        m.submodules.key_logic = self._keys = KeyLogic(self._steps.number)
+        m.submodules.key_logic = self._keys = KeyLogic(config)
         m.submodules.tree = self._tree = ReductionTree(config)
         m.submodules.lowest = self._lowest = LowestOne(MAXIMUM_RESULT)
         m.d.comb += [
             self._decoder.instruction.eq(self.instruction),
             self._decoder.in_loop.eq(self.in_loop),
             self._decoder.loops_full.eq(self.loops_full),
+            self._tree.run.eq(self.run),
         ]
 
-        self._now = self._keys.instruction
+        self._now = Signal(INSTRUCTION, name="running")
         # Columns of the slots; r is where a step's result goes, the same as y for an operation in place.
         self._columns = {slot: Signal(12, name=f"column_{slot}") for slot in ("x", "y", "r", "c", "f")}
         self._outer, self._inner = Signal(7, name="outer_bit"), Signal(7, name="inner_bit")
         self._length = Signal(7, name="bits_to_walk")
         self._diagonal, self._kept = Signal(7, name="diagonal"), Signal(7, name="kept_planes")
         self._index = Signal(len(self._steps.index), name="step_index")
-        self._phase = self._keys.phase
-        self._signed_stage = self._keys.signed_stage
+        self._phase, self._signed_stage = Signal(2, name="phase"), Signal(name="signed_stage")
         self._remaining = Signal(MAXIMUM_OPERAND, name="remaining_ones")
         self._distance = Signal(COUNT_BITS, name="blocks_left")
         # One signal per field: bits of a structure that nothing drives would come out as a process that never runs.
@@ -208,11 +210,14 @@ class Sequencer(Component):
         self._result, self._to_x = Signal(name="slot_y_is_result"), Signal(name="slot_y_is_x")
         m.d.comb += [
             constant.eq(Mux(now.opcode == Opcode.CLAMP, bound.as_signed(), now.constant.as_signed())),
+            keys.instruction.eq(now),
+            keys.phase.eq(self._phase),
+            keys.signed_stage.eq(self._signed_stage),
             keys.constant_bit.eq(constant.bit_select(self._inner[:6], 1)),
             keys.beyond.eq(self._runs(*EXTENDED) & ~now.a_signed & (self._inner >= now.a_width)),
             keys.top.eq(self._inner == self._length - 1),
             keys.last_round.eq(self._outer == now.b_width - 1),
-            self._steps.table.eq(keys.table),
+            self._steps.number.eq(keys.number),
             self._steps.index.eq(self._index),
             micro.x.eq(columns["x"]),
             micro.y.eq(Mux(self._to_x, columns["x"], Mux(self._result, columns["r"], columns["y"]))),
@@ -319,7 +324,7 @@ class Sequencer(Component):
             m.d.comb += lowest.value.eq(ones & ((Const(1, MAXIMUM_OPERAND + 1) << op.a_width[:6]) - 1))
         with m.Else():
             m.d.comb += lowest.value.eq(ones)
-        m.d.comb += [self._tree.begin.eq(1), self._tree.words.eq(op.constant)]
+        m.d.comb += [self._tree.start.eq(1), self._tree.words.eq(op.constant)]
         m.d.sync += [
             self._now.eq(op),
             self._index.eq(0),

@@ -1,9 +1,11 @@
 """The tags: one bit per row, and a second one where ``passes`` is ``two_tags``."""
 
-from amaranth.hdl import Module, Mux, Signal
+from typing import Any
+
+from amaranth.hdl import EnableInserter, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
-from hw.component import Component, all_ones
+from hw.component import RUN, Component, all_ones
 from hw.config import TileConfig
 from hw.passes import TAG_REGISTERS
 
@@ -20,6 +22,7 @@ class TagUnit(Component):
 
     Members
     -------
+    run : the tags may change in this cycle.
     match, set : rows that match, and whether they change the tags.
     keep, ones, remove, second : how, and which register (also which one names the rows of a write).
     shift_up, shift_down : the first register moves by one row block.
@@ -27,12 +30,15 @@ class TagUnit(Component):
     tag : the first register. rows : the one that ``second`` names. other : the second register, or 0.
     """
 
+    block = "tags"
+
     def __init__(self, config: TileConfig):
         self.config = config
         self.two = TAG_REGISTERS[config.passes] == 2
         rows = config.rows
         super().__init__(
             {
+                "run": RUN,
                 "match": In(rows),
                 "set": In(1),
                 "keep": In(1),
@@ -49,7 +55,7 @@ class TagUnit(Component):
             | ({"other": Out(rows)} if self.two else {})
         )
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: object) -> Any:
         m = Module()
         size = self.config.outputs
         tag = Signal(self.config.rows, reset_less=True)
@@ -58,21 +64,21 @@ class TagUnit(Component):
         with m.If(self.set & (~self.second if self.two else 1)):
             self._take(m, tag)
         with m.Elif(self.shift_up):
-            m.d.sync += tag.eq(tag << size)
+            m.d.sync += tag.eq(tag.shift_left(size))
         with m.Elif(self.shift_down):
-            m.d.sync += tag.eq(tag >> size)
+            m.d.sync += tag.eq(tag.shift_right(size))
         with m.Elif(self.load):
             m.d.sync += tag.eq(self.plane)
 
         if not self.two:
             m.d.comb += self.rows.eq(tag)
-            return m
+            return EnableInserter(self.run)(m)
         # Rows of two writes are marked before either is made, so that neither sees what the other did.
         other = Signal(self.config.rows, reset_less=True)
         with m.If(self.set & self.second):
             self._take(m, other)
         m.d.comb += [self.other.eq(other), self.rows.eq(Mux(self.second, other, tag))]
-        return m
+        return EnableInserter(self.run)(m)
 
     def _take(self, m: Module, tag: Signal) -> None:
         # A case for each beginning, so that a simulator works out no more than one.

@@ -10,7 +10,7 @@ The tile is a lockstep machine: in a cycle in which it needs a word that a strea
 stream does not take, nothing in it moves.  So the cycles of a run are its law plus its stalls, exactly.
 """
 
-from amaranth.hdl import EnableInserter, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -31,7 +31,7 @@ __all__ = ["Tile"]
 
 
 class Tile(Component):
-    """A tile of ``config.rows`` x ``config.columns`` cells; ``docs/isa.md`` is its contract.
+    """An associative-processor tile: cells that compute on themselves; ``docs/isa.md`` is its contract.
 
     **Latency**: the first instruction is decoded two cycles after the header was taken; ``done`` rises one cycle after
     HALT was decoded. **Throughput**: one compare or write per cycle, and ``plane_bits`` bits of a plane beside it.
@@ -71,19 +71,17 @@ class Tile(Component):
         m = Module()
         config = self.config
         run = Signal()
-        moves = EnableInserter({"sync": run})
-        buffer = ProgramBuffer(config)
-        counters = EventCounters(config)
-        sequencer, port = Sequencer(config), PlanePort(config)
-        array, responders = create_array(config), Responders(config)
-        m.submodules.program_buffer, m.submodules.counters = buffer, counters
-        m.submodules.sequencer, m.submodules.plane_port = moves(sequencer), moves(port)
-        m.submodules.array, m.submodules.responders = moves(array), moves(responders)
-        tag_unit = TagUnit(config)
-        m.submodules.tags = moves(tag_unit)
+        m.submodules.program_buffer = buffer = ProgramBuffer(config)
+        m.submodules.sequencer = sequencer = Sequencer(config)
+        m.submodules.plane_port = port = PlanePort(config)
+        m.submodules.array = array = create_array(config)
+        m.submodules.tags = tag_unit = TagUnit(config)
+        m.submodules.responders = responders = Responders(config)
+        m.submodules.counters = counters = EventCounters(config)
 
         # Lockstep: every stream that this cycle needs must move, or nothing does.
         m.d.comb += [
+            *(part.run.eq(run) for part in (buffer, sequencer, port, array, tag_unit, responders)),
             run.eq(
                 ~sequencer.starved
                 & (~port.needs_in | self.plane_in.valid)
@@ -104,7 +102,6 @@ class Tile(Component):
             m.d.comb += getattr(sequencer, name).eq(getattr(buffer, name))
         for name in ("idle", "advance", "loop", "loop_end"):
             m.d.comb += getattr(buffer, name).eq(getattr(sequencer, name))
-        m.d.comb += buffer.run.eq(run)
 
         # Tags: a compare sets them, MOVE and REDUCE shift them by row blocks, the plane port loads them.
         m.d.comb += [

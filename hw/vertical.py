@@ -35,6 +35,8 @@ class VerticalLines(Component):
     active : ``Out(R)``, rows that may match; all of them when the lines are not on.
     """
 
+    block = "vertical"
+
     def __init__(self, config: TileConfig):
         self.config = config
         super().__init__(
@@ -56,7 +58,7 @@ class VerticalLines(Component):
         with m.If(control.on), m.Switch(control.distance):
             for level in range(len(control.distance)):
                 with m.Case(1 << level):
-                    m.d.comb += lowered.eq(self.column >> (config.outputs << level))
+                    m.d.comb += lowered.eq(self.column.shift_right(config.outputs << level))
 
         size = config.outputs
         for block in range(config.taps):

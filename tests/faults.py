@@ -12,6 +12,7 @@ from functools import partial
 from typing import Protocol
 
 from hw.passes import LONGEST, tables
+from hw.step_table import STEP
 from tests.rtl import FASTER, TINY
 
 TILES = {"plain": TINY["cells"], "full": FASTER["two-tags-2d"]}
@@ -48,8 +49,8 @@ class Fault:
 
 def seed(verilog: str, fault: Fault) -> str:
     """The Verilog with the fault in it."""
-    name = rf"\\tile\.{re.escape(fault.module)}" if fault.module else "tile"
-    found = re.search(rf"^module {name} ?\(.*?^endmodule", verilog, re.MULTILINE | re.DOTALL)
+    name = "_".join(("tile", *filter(None, fault.module.split("."))))
+    found = re.search(rf"^module {name}\(.*?^endmodule", verilog, re.MULTILINE | re.DOTALL)
     if found is None:
         raise FaultNotSeeded(f"the Verilog has no module {fault.module or 'tile'}")
     changed = fault.edit(found[0])
@@ -70,29 +71,16 @@ def replaced(pattern: str, replacement: str) -> Edit:
     return partial(_replaced, pattern=pattern, replacement=replacement)
 
 
-STEP_OUTPUTS = {
-    "compare": "1", "mask": "xycf", "key": "xycf", "add": "1", "remove": "1", "write": "1", "write_mask": "ycf",
-    "write_key": "ycf", "all_rows": "1", "result": "1", "second": "1", "last": "1",
-}  # fmt: skip
-"""What a step table says of a step, in the order of the signals, and the bits of each."""
-
-
 def _flip_step(text: str, tile: str, table: str, index: int, output: str, bit: str) -> str:
-    names = sorted(set(re.findall(r"^ +(\\\$signal\$\d+)  = \d+'h0;$", text, re.MULTILINE)), key=_number)
-    if len(names) != len(STEP_OUTPUTS):
-        raise FaultNotSeeded(f"the step tables must have {len(STEP_OUTPUTS)} outputs, not {len(names)}")
-    signal, bits = names[list(STEP_OUTPUTS).index(output)], STEP_OUTPUTS[output]
+    field = STEP[output]
+    slots = {"write_mask": "ycf", "write_key": "ycf"}.get(output, "xycf")
+    flipped = field.offset + (slots.index(bit) if field.width > 1 else 0)
     place = LONGEST * list(tables(TILES[tile].passes)).index(table) + index
-    pattern = rf"^( +\d+'h0*{place:x}:\n +{re.escape(signal)}  = {len(bits)}'h)([0-9a-f]);$"
+    pattern = rf"^( +\d+'h0*{place:x}:\n +step = {STEP.size}'h)([0-9a-f]+);$"
     found = re.search(pattern, text, re.MULTILINE)
     if found is None:
-        raise FaultNotSeeded(f"step {index} of table {table} has no {output}")
-    flipped = int(found[2], 16) ^ 1 << bits.index(bit)
-    return _replaced(text, pattern, rf"\g<1>{flipped:x};")
-
-
-def _number(signal: str) -> int:
-    return int(signal.rpartition("$")[2])
+        raise FaultNotSeeded(f"table {table} has no step {index}")
+    return _replaced(text, pattern, rf"\g<1>{int(found[2], 16) ^ 1 << flipped:x};")
 
 
 def step_bit(table: str, index: int, output: str, bit: str = "1", tile: str = "plain") -> Edit:
@@ -103,22 +91,22 @@ def step_bit(table: str, index: int, output: str, bit: str = "1", tile: str = "p
 def other_table(chosen: str, instead: str, tile: str = "plain") -> Edit:
     """The key logic chooses another table where it chooses this one."""
     names = list(tables(TILES[tile].passes))
-    return replaced(rf"\\table  = 6'h{names.index(chosen):02x};", rf"\\table  = 6'h{names.index(instead):02x};")
+    return replaced(rf"number = 6'h{names.index(chosen):02x};", rf"number = 6'h{names.index(instead):02x};")
 
 
 def bit_of_view(bit: int, value: str) -> Edit:
     """Give one bit of a structure, assigned in a process, another value."""
-    return replaced(rf"^( +\\\$\d+ \[{bit}\] = )\\\$\d+ ;$", rf"\g<1>{value};")
+    return replaced(rf"^( +_\d+_\[{bit}\] = )(?!\d)[^;]+;$", rf"\g<1>{value};")
 
 
 def signal_becomes(name: str, value: str) -> Edit:
     """Give a signal, set in one state of a machine, a constant value there."""
-    return replaced(rf"^( +{name} = )\\\$\d+ ;$", rf"\g<1>{value};")
+    return replaced(rf"^( +{name} = )(?!\d)[^;]+;$", rf"\g<1>{value};")
 
 
 def counter_stuck(name: str) -> Edit:
     """A counter adds 0."""
-    return replaced(rf"^(  assign \S+  = {name} \+ )\S+ ;$", r"\g<1>1'h0;")
+    return replaced(rf"^(  assign \S+ = {name} \+ )\S+;$", r"\g<1>1'h0;")
 
 
 FAULTS: dict[str, Fault] = {
@@ -145,10 +133,10 @@ FAULTS: dict[str, Fault] = {
         "sequencer.lowest", replaced("place = 7'h03;", "place = 7'h04;"), "products_by_constants"
     ),
     # The tags.
-    "tags-not-removed": Fault("tags", replaced(r"= tag & \\\$\d+ ;", "= tag;"), "comparisons"),
+    "tags-not-removed": Fault("tags", replaced(r"= tag & (?:_\d+_|~match);", "= tag;"), "comparisons"),
     "tags-not-kept": Fault("tags", replaced(r"= tag \| match;", "= match;"), "logic"),
     "tags-shifted-by-a-row-too-few": Fault(
-        "tags", replaced(r"\{ 7'h00, tag, 8'h00 \}", "{ 8'h00, tag, 7'h00 }"), "moves"
+        "tags", replaced(r"\{ tag\[23:0\], 8'h00 \}", "{ tag[24:0], 7'h00 }"), "moves"
     ),
     "second-tags-not-written": Fault(
         "tags", replaced(r"^(  assign rows = ).*;$", r"\g<1>tag;"), "sums_with_two_tags", "full"
@@ -161,13 +149,13 @@ FAULTS: dict[str, Fault] = {
         "array.vertical", replaced(r"place_1 < control\[15:13\]", "place_1 <= control[15:13]"), "segments", "full"
     ),
     "distance-of-the-lines": Fault(
-        "array.vertical", replaced(r"^( +lowered = )\\\$2 ;$", r"\g<1>\\$1 ;"), "segments", "full"
+        "array.vertical", replaced(r"\{ 10'h000, column\[34:10\] \}", "{ 5'h00, column[34:5] }"), "segments", "full"
     ),
     "one-segment-only": Fault(
-        "sequencer.tree", replaced(r"^( {4,}\\\$\d+  = )\{ [^}]+ \};$", r"\g<1>13'h1fff;"), "segments", "full"
+        "sequencer.tree", replaced(r"^( {8}_\d+_ = )\{ [^}]+ \};$", r"\g<1>13'h1fff;"), "segments", "full"
     ),
     "a-level-too-few": Fault("sequencer.tree", replaced("distance == 1'h1", "distance == 2'h2"), "reductions"),
-    "a-pair-too-many": Fault("sequencer.tree", replaced("== distance;", "== segment;"), "pairs", "full"),
+    "a-pair-too-many": Fault("sequencer.tree", replaced(r"== distance\)", "== segment)"), "pairs", "full"),
     "words-do-not-grow": Fault("sequencer", replaced(r"bits_to_walk \+ 1'h1", "bits_to_walk + 1'h0"), "reductions"),
     # The search for zero planes.
     "search-gives-up-early": Fault(
@@ -201,11 +189,9 @@ FAULTS: dict[str, Fault] = {
     ),
     # The tile, its program buffer, decoder, plane port and counters.
     "goes-on-when-a-plane-is-not-taken": Fault(
-        "", replaced(r"^  assign run = (\S+)  & \S+ ;$", r"  assign run = \1 ;"), "pauses"
+        "", replaced(r"^(  assign run = .*) & \(~plane_out__valid \| plane_out__ready\);$", r"\1;"), "pauses"
     ),
-    "loop-runs-once-too-few": Fault(
-        "program_buffer", replaced(r"^(  assign \S+  = \\\$5  != )1'h1;$", r"\g<1>2'h2;"), "loops"
-    ),
+    "loop-runs-once-too-few": Fault("program_buffer", replaced(r"(loop_end & \(\w+ != )1'h1", r"\g<1>2'h2"), "loops"),
     "foreign-config-accepted": Fault(
         "program_buffer", replaced("header_error = 4'h3", "header_error = 4'h0"), "header"
     ),

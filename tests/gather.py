@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 import numpy as np
-from amaranth.back import verilog
 
 from golden.accelerator.gather_law import GatherClock
 from golden.accelerator.windows import GatherJob, beats, check
@@ -18,6 +15,7 @@ from golden.engine import Bits
 from hw.accelerator.config import ACCELERATORS, AcceleratorConfig
 from hw.accelerator.gather import GatherUnit
 from hw.accelerator.protocol import GatherRegister
+from hw.hierarchy import design_text
 
 TINY = ACCELERATORS["meshtiny"]
 """Two lanes of 32 outputs, two beats a plane, a queue of two beats."""
@@ -93,15 +91,10 @@ LARGEST: list[dict[str, int]] = [
 ]
 """Changes of the small job on the tiny accelerator up to the ends of ranges."""
 
-# See hw/verilog.py: without it a process whose inputs never change would not run in Icarus.
-_STARTER = re.compile(r"^  reg (\\\$auto\$verilog_backend\S+) += 0;$", re.MULTILINE)
-
 
 def unit_verilog(config: AcceleratorConfig) -> str:
     """Verilog of a gather unit, its top module ``gather``."""
-    os.environ["AMARANTH_USE_YOSYS"] = "builtin"
-    text = verilog.convert(GatherUnit(config), name="gather", emit_src=False, strip_internal_attrs=True)
-    return _STARTER.sub(r"  reg \1 ;\n  initial \1 <= 0;", text)
+    return design_text(GatherUnit(config), "gather")
 
 
 def number(bits: Bits) -> int:

@@ -19,7 +19,6 @@ from amaranth.lib.wiring import In, Out
 from hw.accelerator.cluster import Cluster
 from hw.accelerator.command_sequencer import CommandSequencer
 from hw.accelerator.config import AcceleratorConfig
-from hw.accelerator.hierarchy import instantiate
 from hw.accelerator.host_queue import HostQueue
 from hw.accelerator.link_counters import LinkCounters
 from hw.accelerator.mesh import Mesh
@@ -30,19 +29,16 @@ from hw.accelerator.run_counters import RunCounters
 from hw.accelerator.watchdog import Watchdog
 from hw.component import Component
 
-__all__ = ["CLUSTER", "LINK_COUNTERS", "Accelerator"]
-
-CLUSTER, LINK_COUNTERS = "cluster", "link_counters"
-"""Names of the Verilog modules of which all clusters, and all counters of links, are instances."""
+__all__ = ["Accelerator"]
 
 CLUSTER_BITS, UNIT_BITS, DETAIL_BITS = 8, 8, 32
+
+_CORE = DomainRenamer("core")
+"""Puts a component into the reset domain that the host can reset."""
 
 
 class Accelerator(Component):
     """A whole accelerator; ``docs/accelerator.md`` is its contract, ``docs/registers.md`` that of its registers.
-
-    ``flat`` makes clusters, routers and counters ordinary submodules, for Amaranth's own simulator; else they are
-    instances of modules, see :func:`hw.accelerator.verilog.accelerator_modules`.
 
     **Latency**: a word of a WRITE's payload that is taken in cycle t is in the first router in t + 1. A word for the
     host is offered in the cycle after it left the mesh. An error stops the command sequencer in the cycle after it was
@@ -58,8 +54,8 @@ class Accelerator(Component):
         last reset or stop. A stop drops a word that waits.
     """
 
-    def __init__(self, config: AcceleratorConfig, *, flat: bool = False):
-        self.config, self.flat = config, flat
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
         super().__init__(
             {
                 "clk": In(1),
@@ -85,28 +81,25 @@ class Accelerator(Component):
         core_domain: Any = ClockDomain("core")
         sync.clk, sync.rst, core_domain.clk = self.clk, self.rst, self.clk
         m.domains += [sync, core_domain]
-        registers, core = RegisterPort(config), Module()
-        m.submodules.registers, m.submodules.core = registers, DomainRenamer("core")(core)
+        m.submodules.registers = registers = RegisterPort(config)
         control, stop = register("CONTROL"), Signal()
         m.d.sync += stop.eq(registers.control[control.field("stop").low])
         m.d.comb += core_domain.rst.eq(self.rst | stop)
         for name in AXI_LITE:
             ours, theirs = getattr(self, name), getattr(registers, name)
             m.d.comb += ours.eq(theirs) if self.signature.members[name].flow == Out else theirs.eq(ours)
-        self._build_core(core, registers)
+        self._build_core(m, registers)
         return m
 
     def _build_core(self, m: Module, registers: RegisterPort) -> None:
         """All that a stop resets."""
         config, control = self.config, register("CONTROL")
-        sequencer, mesh, queue = CommandSequencer(config), Mesh(config, flat=self.flat), HostQueue(config)
+        sequencer, mesh, queue = CommandSequencer(config), Mesh(config), HostQueue(config)
         counters, watchdog = RunCounters(), Watchdog()
-        m.submodules.sequencer, m.submodules.mesh, m.submodules.queue = sequencer, mesh, queue
-        m.submodules.counters, m.submodules.watchdog = counters, watchdog
-        clusters = [
-            instantiate(m, f"cluster_{number}", Cluster(config, flat=self.flat), CLUSTER, flat=self.flat)
-            for number in range(config.clusters)
-        ]
+        clusters = [Cluster(config) for _ in range(config.clusters)]
+        parts = {"sequencer": sequencer, "mesh": mesh, "queue": queue, "counters": counters, "watchdog": watchdog}
+        for name, part in (parts | {f"cluster_{number}": cluster for number, cluster in enumerate(clusters)}).items():
+            m.submodules[name] = _CORE(part)
 
         # Streams of the host.
         m.d.comb += [
@@ -182,7 +175,8 @@ class Accelerator(Component):
         for number, cluster in enumerate(clusters):
             with m.If(registers.counter_cluster == number):
                 m.d.comb += registers.counter.eq(cluster.counter_value)
-            links = instantiate(m, f"links_{number}", LinkCounters(), LINK_COUNTERS, flat=self.flat)
+            links = LinkCounters()
+            m.submodules[f"links_{number}"] = _CORE(links)
             m.d.comb += [
                 links.begins.eq(sequencer.begins),
                 links.running.eq(sequencer.running),
@@ -238,7 +232,7 @@ class Accelerator(Component):
             with m.If(code != AcceleratorError.NONE):
                 m.d.comb += [first.eq(code), *(part.eq(value) for part, value in zip(seen, where, strict=True))]
         with m.If(error == AcceleratorError.NONE):
-            m.d.sync += [error.eq(first), *(kept.eq(part) for kept, part in zip(place, seen, strict=True))]
+            m.d.core += [error.eq(first), *(kept.eq(part) for kept, part in zip(place, seen, strict=True))]
         m.d.comb += sequencer.halt.eq(first != AcceleratorError.NONE)
 
         # Registers of the run.

@@ -17,7 +17,6 @@ from hw.accelerator.collector import Collector
 from hw.accelerator.config import AcceleratorConfig
 from hw.accelerator.counters import COUNTED_STATES, CounterBank, cluster_events
 from hw.accelerator.gather import GatherUnit
-from hw.accelerator.hierarchy import instantiate
 from hw.accelerator.layouts import flit_layout
 from hw.accelerator.protocol import UNIT_BITS, AcceleratorError, Unit, Waiting, unit_size
 from hw.accelerator.sender import Sender
@@ -26,25 +25,14 @@ from hw.component import Component
 from hw.counter_map import COUNTER_BITS, COUNTERS
 from hw.isa import ErrorCode, TileState
 
-__all__ = ["CAP_SLOT", "COUNTER_INDEX_BITS", "MAP_SLOT", "Cluster", "slot_modules"]
-
-CAP_SLOT, MAP_SLOT = "cap_slot", "map_slot"
-"""Names of the Verilog modules of which the slots of a cluster are instances."""
+__all__ = ["COUNTER_INDEX_BITS", "Cluster"]
 
 COUNTER_INDEX_BITS = 16
 DETAIL_BITS = 32
 
 
-def slot_modules(config: AcceleratorConfig) -> dict[str, Component]:
-    """The blocks that a cluster instantiates, by the names of their modules."""
-    return {CAP_SLOT: TileSlot(config, "cap"), MAP_SLOT: TileSlot(config, "map")}
-
-
 class Cluster(Component):
     """Tiles, gather unit and sender of one place of the mesh; ``docs/accelerator.md`` is its contract.
-
-    ``flat`` makes the slots ordinary submodules, for Amaranth's own simulator; else they are instances of
-    :func:`slot_modules`.
 
     **Latency**: a flit is written in the cycle in which it is taken; ``go`` is heard in the same cycle by all units.
     An error shows in the cycle after a unit raised it. **Throughput**: a flit a cycle in, and one out.
@@ -63,8 +51,10 @@ class Cluster(Component):
     snapshot : the counters that the cluster itself counts are kept for the port as they are now.
     """
 
-    def __init__(self, config: AcceleratorConfig, *, flat: bool = False):
-        self.config, self.flat = config, flat
+    shared = True
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
         super().__init__(
             {
                 "flit_in": In(stream.Signature(flit_layout(config))),
@@ -88,13 +78,11 @@ class Cluster(Component):
         config = self.config
         m.submodules.gather = gather = GatherUnit(config)
         m.submodules.sender = sender = Sender(config)
-        slots = [
-            instantiate(m, f"cap_{number}", TileSlot(config, "cap"), CAP_SLOT, flat=self.flat)
-            for number in range(config.caps)
-        ] + [
-            instantiate(m, f"map_{number}", TileSlot(config, "map"), MAP_SLOT, flat=self.flat)
-            for number in range(config.maps)
-        ]
+        caps = {f"cap_{number}": TileSlot(config, "cap") for number in range(config.caps)}
+        maps = {f"map_{number}": TileSlot(config, "map") for number in range(config.maps)}
+        for name, slot in (caps | maps).items():
+            m.submodules[name] = slot
+        slots = [*caps.values(), *maps.values()]
         self._decode(m, gather, sender, slots)
         self._join(m, gather, sender, slots)
         self._report(m, gather, sender, slots)

@@ -23,6 +23,8 @@ class LinkCounters(Component):
     flits, stalls : its counts before this cycle.
     """
 
+    shared = True
+
     def __init__(self) -> None:
         super().__init__(
             {

@@ -15,15 +15,11 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from hw.accelerator.config import AcceleratorConfig
-from hw.accelerator.hierarchy import instantiate
 from hw.accelerator.layouts import flit_layout
 from hw.accelerator.router import PORTS, Router
 from hw.component import Component
 
-__all__ = ["ROUTER", "Mesh"]
-
-ROUTER = "router"
-"""Name of the Verilog module of which all routers are instances."""
+__all__ = ["Mesh"]
 
 
 class Mesh(Component):
@@ -35,8 +31,6 @@ class Mesh(Component):
     Parameters
     ----------
     config : sizes.
-    flat : routers are ordinary submodules, for Amaranth's own simulator; else
-        :func:`~hw.accelerator.hierarchy.design_text` needs a :class:`~hw.accelerator.router.Router` as :data:`ROUTER`.
 
     Members
     -------
@@ -46,8 +40,8 @@ class Mesh(Component):
     moved_0, stalled_0, .. : counters' outputs of each router, see :class:`~hw.accelerator.router.Router`.
     """
 
-    def __init__(self, config: AcceleratorConfig, *, flat: bool = False):
-        self.config, self.flat = config, flat
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
         flits = stream.Signature(flit_layout(config))
         clusters = range(config.clusters)
         super().__init__(
@@ -65,10 +59,9 @@ class Mesh(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
-        routers = [
-            instantiate(m, f"router_{cluster}", Router(config), ROUTER, flat=self.flat)
-            for cluster in range(config.clusters)
-        ]
+        routers = [Router(config) for _ in range(config.clusters)]
+        for cluster, router in enumerate(routers):
+            m.submodules[f"router_{cluster}"] = router
         m.d.comb += self.empty.eq(Cat(router.empty for router in routers).all())
 
         # Neighbours in a row and in a column; what is left open at the border has no flit and takes none.

@@ -127,6 +127,7 @@ class Router(Component):
     moved, stalled : a bit for each output, a flit was handed over, or was offered and not taken, in this cycle.
     """
 
+    shared = True
     buffer = FlitBuffer
     """The queue at each input."""
 

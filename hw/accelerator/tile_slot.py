@@ -178,8 +178,10 @@ class TileSlot(Component):
     counter_index, counter_value : the tile's counter port.
     """
 
+    shared = True
+
     def __init__(self, config: AcceleratorConfig, kind: Literal["cap", "map"]):
-        self.config, self.kind = config, kind
+        self.config, self.kind, self.block = config, kind, f"{kind}_slot"
         self.tile = config.cap if kind == "cap" else config.map
         members = {
             "register_write": In(1),

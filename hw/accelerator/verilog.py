@@ -1,31 +1,35 @@
-"""Verilog of an accelerator, the same text for the same config, each block of it once."""
+"""Verilog of an accelerator and of its parts, the same text for the same config, each block of it once."""
 
-from hw.accelerator.accelerator import CLUSTER, LINK_COUNTERS, Accelerator
-from hw.accelerator.cluster import CAP_SLOT, MAP_SLOT, Cluster, slot_modules
+from typing import Literal
+
+from hw.accelerator.accelerator import Accelerator
+from hw.accelerator.cluster import Cluster
 from hw.accelerator.config import AcceleratorConfig
-from hw.accelerator.hierarchy import design_text
-from hw.accelerator.link_counters import LinkCounters
-from hw.accelerator.mesh import ROUTER
-from hw.accelerator.router import Router
-from hw.component import Component
+from hw.accelerator.tile_slot import TileSlot
+from hw.hierarchy import design_text
 
-__all__ = ["BLOCKS", "TOP", "accelerator_modules", "accelerator_verilog"]
+__all__ = ["BLOCKS", "TOP", "accelerator_verilog", "cluster_verilog", "slot_verilog"]
 
 TOP = "accelerator"
 """Name of the top module."""
 
-BLOCKS = (CLUSTER, CAP_SLOT, MAP_SLOT)
+BLOCKS = ("cluster", "cap_slot", "map_slot")
 """Modules that are worth being compiled once for all of their instances, see :func:`sim.runner.build`."""
 
 
-def accelerator_modules(config: AcceleratorConfig) -> dict[str, Component]:
-    """The blocks that an accelerator instantiates, by the names of their modules, each of which is written once."""
-    return {ROUTER: Router(config), LINK_COUNTERS: LinkCounters(), CLUSTER: Cluster(config), **slot_modules(config)}
-
-
 def accelerator_verilog(config: AcceleratorConfig) -> str:
-    """Verilog-2005 of a whole accelerator, without source locations, so that it does not depend on where it was made.
+    """Verilog-2005 of a whole accelerator, see :func:`hw.hierarchy.design_text`.
 
     Ports are the members of :class:`hw.accelerator.accelerator.Accelerator` by their names.
     """
-    return design_text(Accelerator(config), TOP, accelerator_modules(config))
+    return design_text(Accelerator(config), TOP)
+
+
+def cluster_verilog(config: AcceleratorConfig) -> str:
+    """Verilog-2005 of one cluster, whose ports are those of :class:`hw.accelerator.cluster.Cluster`."""
+    return design_text(Cluster(config), "cluster")
+
+
+def slot_verilog(config: AcceleratorConfig, kind: Literal["cap", "map"]) -> str:
+    """Verilog-2005 of one tile in its slot, see :class:`hw.accelerator.tile_slot.TileSlot`."""
+    return design_text(TileSlot(config, kind), f"{kind}_slot")

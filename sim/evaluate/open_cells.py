@@ -24,8 +24,9 @@ from golden.tile import GoldenTile
 from hw.accelerator.config import ACCELERATORS
 from hw.accelerator.router import Router
 from hw.config import TileConfig
+from hw.hierarchy import design_text
 from hw.isa import INSTRUCTION_BITS, Opcode, Program
-from hw.verilog import TOP, module_verilog, tile_verilog
+from hw.verilog import TOP, tile_verilog
 from sim.assembler import assemble
 from sim.evaluate.gates import Gates, changes, read_netlist
 from sim.evaluate.liberty import Library, verilog_models
@@ -148,8 +149,8 @@ def map_tiles(library: Library, liberty: str) -> Mapped:
         script: list[str] = []
         for name, config in SIZES.items():
             (place / f"{name}.v").write_text(tile_verilog(config), encoding="utf-8")
-            script += [_alone(f"{name}.v", f"{TOP}.{block}", f"{name}.{block}.json") for block in BLOCKS[name]]
-        (place / "router.v").write_text(module_verilog(Router(MESH), "router"), encoding="utf-8")
+            script += [_alone(f"{name}.v", f"{TOP}_{block}", f"{name}.{block}.json") for block in BLOCKS[name]]
+        (place / "router.v").write_text(design_text(Router(MESH), "router"), encoding="utf-8")
         script.append(_alone("router.v", "router", "router.json"))
         script.append(_alone("gates.v", TOP, "gates.json") + _FLAT)
         (place / "map.ys").write_text("".join(script), encoding="utf-8")
@@ -163,11 +164,11 @@ def map_tiles(library: Library, liberty: str) -> Mapped:
         used = sorted({gate.cell.name for gate in gates.gates})
         verilog = verilog_models(library, used) + (place / "netlist.v").read_text(encoding="utf-8")
         areas = {
-            name: {block: _areas(place / f"{name}.{block}.json", library)[f"{TOP}.{block}"] for block in blocks}
+            name: {block: _areas(place / f"{name}.{block}.json", library)[f"{TOP}_{block}"] for block in blocks}
             for name, blocks in BLOCKS.items()
         }
         blocks = _areas(place / "gates.json", library) | _areas(place / "router.json", library)
-    return Mapped(gates, verilog, areas, {name.removeprefix(f"{TOP}."): area for name, area in blocks.items()})
+    return Mapped(gates, verilog, areas, {name.removeprefix(f"{TOP}_"): area for name, area in blocks.items()})
 
 
 def _alone(file: str, top: str, report: str) -> str:

@@ -26,9 +26,9 @@ def test_levels_and_pairs(words: int, pairwise: bool) -> None:
     async def bench(context: Any) -> None:
         context.set(dut.pairwise, pairwise)
         context.set(dut.words, words)
-        context.set(dut.begin, 1)
+        context.set(dut.start, 1)
         await context.tick()
-        context.set(dut.begin, 0)
+        context.set(dut.start, 0)
         for level in range(levels):
             distance = 1 << (levels - 1 - level)
             for pair in range(distance if pairwise else 1):

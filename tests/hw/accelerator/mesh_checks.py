@@ -11,9 +11,9 @@ from typing import Any
 
 from golden.accelerator.transport import Transfer, latency, links
 from hw.accelerator.config import AcceleratorConfig
-from hw.accelerator.hierarchy import design_text
-from hw.accelerator.mesh import ROUTER, Mesh
-from hw.accelerator.router import PORTS, Router
+from hw.accelerator.mesh import Mesh
+from hw.accelerator.router import PORTS
+from hw.hierarchy import design_text
 from sim.runner import build, run
 from tests.hw.accelerator.traffic import Error, Pattern, traffic_verilog
 
@@ -35,7 +35,7 @@ Counts = dict[str, Any]
 @functools.cache
 def mesh_verilog(config: AcceleratorConfig) -> str:
     """The Verilog of a mesh alone."""
-    return design_text(Mesh(config), "mesh", {ROUTER: Router(config)})
+    return design_text(Mesh(config), "mesh")
 
 
 def run_latency(

@@ -21,7 +21,7 @@ from hw.accelerator.config import AcceleratorConfig
 from hw.accelerator.layouts import flit_layout
 from hw.accelerator.router import PORTS, TURNS, FlitBuffer, Router
 from hw.component import Component
-from hw.verilog import module_verilog
+from hw.hierarchy import joined_text
 from sim.synthesis import find_yosys
 
 __all__ = ["RouterProof", "bound", "proof_verilog", "prove", "prove_departure"]
@@ -262,7 +262,7 @@ def bound(config: AcceleratorConfig) -> int:
 
 def proof_verilog(config: AcceleratorConfig) -> str:
     """The Verilog of a router with what is to be proven; its top module is ``proof``."""
-    return module_verilog(RouterProof(config), "proof")
+    return joined_text(RouterProof(config), "proof")
 
 
 def prove(verilog: str) -> bool:

@@ -47,7 +47,7 @@ def test_each_block_is_there_once_however_often_it_is_used(texts: dict[str, str]
         assert {"cluster", "cap_slot", "map_slot", "router", "link_counters", *BLOCKS} <= set(found)
         assert instances(text, "cluster") == instances(text, "router") == config.clusters
         # CAPs of all clusters are one module, MAPs are another.
-        assert sum(module.endswith("tile.sequencer") for module in found) == 2
+        assert sum(module.endswith("tile_sequencer") for module in found) == 2
 
 
 @pytest.mark.slow

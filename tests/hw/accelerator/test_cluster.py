@@ -15,15 +15,13 @@ from cocotb.triggers import RisingEdge
 from golden.accelerator.cluster_law import ClusterTimes, cluster_times
 from golden.accelerator.machine import GoldenAccelerator
 from golden.accelerator.stream import Fault, Memories
-from hw.accelerator.cluster import CAP_SLOT, MAP_SLOT, Cluster, slot_modules
 from hw.accelerator.commands import HostCommand, Run, Write
 from hw.accelerator.config import ACCELERATORS
 from hw.accelerator.counters import cluster_counters, cluster_events
-from hw.accelerator.hierarchy import design_text
 from hw.accelerator.protocol import ADDRESS_BITS, UNIT_BITS, AcceleratorError, Unit, Waiting, unit_size
+from hw.accelerator.verilog import cluster_verilog
 from hw.counter_map import COUNTERS
 from hw.isa import ErrorCode, Instruction, LoadKind, Opcode, Program
-from hw.verilog import module_verilog
 from sim.runner import build, run
 from tests.golden.accelerator.slow_cluster import random_cluster
 from tests.golden.accelerator.streams import CAP, MAP, TINY, Convolution, arm, arm_gather, arm_sender, load, words_of
@@ -37,7 +35,7 @@ TILE_NAMES = ("cap0", "cap1", "map0")
 
 
 def test_cluster() -> None:
-    text = design_text(Cluster(TINY), "cluster", slot_modules(TINY))
+    text = cluster_verilog(TINY)
     result = run(build(text, "cluster", "icarus"), __file__, testcase=CASES, timeout=300)
     assert set(result.tests) == set(CASES)
 
@@ -54,11 +52,11 @@ def test_every_counter_has_a_name_of_its_own() -> None:
 )
 def test_other_shapes_become_verilog(name: str, changes: dict[str, int]) -> None:
     config = ACCELERATORS[name].replace(**changes)
-    text = module_verilog(Cluster(config), "cluster")
-    assert [len(re.findall(rf"^  {slot} ", text, re.MULTILINE)) for slot in (CAP_SLOT, MAP_SLOT)] == [
+    text = cluster_verilog(config)
+    assert [len(re.findall(rf"^  {slot} ", text, re.MULTILINE)) for slot in ("cap_slot", "map_slot")] == [
         config.caps, config.maps,
     ]  # fmt: skip
-    assert len(re.findall(r"^  .cluster.collector_\d ", text, re.MULTILINE)) == config.maps
+    assert len(re.findall(r"^  cluster_collector collector_\d ", text, re.MULTILINE)) == config.maps
 
 
 class Bench:

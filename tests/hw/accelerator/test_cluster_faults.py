@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from amaranth.hdl import Module
-from amaranth.lib import wiring
 
 import hw.accelerator.cluster
 import hw.accelerator.collector
 import hw.accelerator.sender
 import hw.accelerator.tile_slot
-from hw.accelerator.cluster import slot_modules
-from hw.accelerator.hierarchy import instantiate
-from hw.tile import Tile
-from hw.verilog import module_verilog
+from hw.hierarchy import design_text
 from sim.runner import TestsFailed, build, run
 from tests.broken_source import broken
 from tests.golden.accelerator.streams import TINY
@@ -114,26 +108,6 @@ CLUSTER_FAULTS = [
 ]
 
 
-class TileShell(Tile):
-    """A tile whose inside was written before."""
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        tile = instantiate(m, "tile", Tile(self.config), "whole_tile")
-        wiring.connect(m, wiring.flipped(self), tile)
-        return m
-
-
-@lru_cache
-def tile_text() -> str:
-    return module_verilog(Tile(TINY.map), "whole_tile")
-
-
-@lru_cache
-def slots_text() -> str:
-    return "\n".join(module_verilog(component, name) for name, component in slot_modules(TINY).items())
-
-
 def simulate(text: str, top: str, tests: ModuleType, check: str) -> None:
     assert tests.__file__ is not None
     run(build(text, top, "icarus"), tests.__file__, testcase=check, timeout=120)
@@ -174,8 +148,7 @@ def test_every_check_catches_something() -> None:
 def test_fault_of_a_slot(fault: tuple[str, str, str], tmp_path: Path) -> None:
     pattern, replacement, check = fault
     module = broken(hw.accelerator.tile_slot, pattern, replacement, tmp_path)
-    module.Tile = TileShell
-    text = module_verilog(module.TileSlot(TINY, "map"), "map_slot") + tile_text()
+    text = design_text(module.TileSlot(TINY, "map"), "map_slot")
     with pytest.raises(TestsFailed, match=check):
         simulate(text, "map_slot", test_tile_slot, check)
 
@@ -185,6 +158,6 @@ def test_fault_of_a_slot(fault: tuple[str, str, str], tmp_path: Path) -> None:
 def test_fault_of_a_cluster(fault: tuple[str, str, str], tmp_path: Path) -> None:
     pattern, replacement, check = fault
     module = broken(hw.accelerator.cluster, pattern, replacement, tmp_path)
-    text = module_verilog(module.Cluster(TINY), "cluster") + slots_text()
+    text = design_text(module.Cluster(TINY), "cluster")
     with pytest.raises(TestsFailed, match=check):
         simulate(text, "cluster", test_cluster, check)

@@ -46,8 +46,8 @@ def test_latencies_and_links_are_those_of_the_law(config: AcceleratorConfig) -> 
     assert wrong_latencies(flits, run_latency(flits, config, "icarus"), config) == []
 
 
-def test_a_flat_mesh_runs_in_amaranths_simulator() -> None:
-    dut = Mesh(sized(2, 1), flat=True)
+def test_a_mesh_runs_in_amaranths_simulator() -> None:
+    dut = Mesh(sized(2, 1))
 
     async def bench(context: Any) -> None:
         context.set(dut.host_in.payload, {"destinations": 0b10, "unit": 1, "address": 2, "payload": 3})

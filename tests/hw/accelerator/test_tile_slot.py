@@ -19,10 +19,10 @@ from golden.laws import run_law
 from golden.tile import GoldenTile
 from hw.accelerator.config import ACCELERATORS
 from hw.accelerator.protocol import TileRegister, TileState
-from hw.accelerator.tile_slot import ProgramReader, TileSlot
+from hw.accelerator.tile_slot import ProgramReader
+from hw.accelerator.verilog import slot_verilog
 from hw.counter_map import COUNTERS, counter_index, total_cycles
 from hw.isa import ErrorCode, Instruction, LoadKind, Opcode, Program, StoreKind
-from hw.verilog import module_verilog
 from sim.runner import build, run
 from sim.streams import Stalls, StreamSink, StreamSource
 
@@ -151,7 +151,7 @@ def block_store(column: int, width: int, block: int) -> Instruction:
 @pytest.mark.parametrize("kind", ["cap", "map"])
 def test_slot(kind: str) -> None:
     assert CONFIG.cap.replace(name="x", columns=TILE.columns) == TILE.replace(name="x")
-    text = module_verilog(TileSlot(CONFIG, "cap" if kind == "cap" else "map"), f"{kind}_slot")
+    text = slot_verilog(CONFIG, "cap" if kind == "cap" else "map")
     cases = [name for name in CASES if name.startswith("cap") == (kind == "cap")]
     result = run(build(text, f"{kind}_slot", "icarus"), __file__, testcase=cases, timeout=200)
     assert set(result.tests) == set(cases)

@@ -21,11 +21,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.accelerator.config import AcceleratorConfig
-from hw.accelerator.hierarchy import design_text, instantiate
 from hw.accelerator.layouts import flit_layout
-from hw.accelerator.mesh import ROUTER, Mesh
-from hw.accelerator.router import Router
+from hw.accelerator.mesh import Mesh
 from hw.component import Component
+from hw.hierarchy import design_text
 
 __all__ = ["Error", "Pattern", "Traffic", "traffic_verilog"]
 
@@ -288,8 +287,8 @@ class Traffic(Component):
         generators = []
         for node in range(self.nodes):
             host = node == config.host
-            generator = instantiate(m, f"generator_{node}", Generator(config), "generator")
-            checker = instantiate(m, f"checker_{node}", Checker(config), "checker")
+            m.submodules[f"generator_{node}"] = generator = Generator(config)
+            m.submodules[f"checker_{node}"] = checker = Checker(config)
             wiring.connect(m, generator.flits, mesh.host_in if host else getattr(mesh, f"cluster_in_{node}"))
             wiring.connect(m, mesh.host_out if host else getattr(mesh, f"cluster_out_{node}"), checker.flits)
             column, row = node % config.width, node // config.width
@@ -316,7 +315,7 @@ class Traffic(Component):
             generators.append(generator)
 
         for node in range(self.nodes):
-            account = instantiate(m, f"account_{node}", Account(config), "account")
+            m.submodules[f"account_{node}"] = account = Account(config)
             m.d.comb += [
                 account.sent.eq(Cat(g.taken & g.flits.payload.destinations[node] for g in generators)),
                 Value.cast(account.hashes).eq(Cat(g.hash for g in generators)),
@@ -329,10 +328,4 @@ class Traffic(Component):
 
 def traffic_verilog(config: AcceleratorConfig) -> str:
     """The Verilog of the harness, whose top module is ``traffic``."""
-    modules = {
-        ROUTER: Router(config),
-        "generator": Generator(config),
-        "checker": Checker(config),
-        "account": Account(config),
-    }
-    return design_text(Traffic(config), "traffic", modules)
+    return design_text(Traffic(config), "traffic")

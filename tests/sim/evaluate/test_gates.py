@@ -314,7 +314,7 @@ def test_a_netlist_must_do_what_the_golden_tile_does(
 
 def test_what_yosys_refuses_is_told(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_cells, "find_yosys", lambda: "false")
-    for writer in ("tile_verilog", "module_verilog"):
+    for writer in ("tile_verilog", "design_text"):
         monkeypatch.setattr(open_cells, writer, lambda *_: "")
     with pytest.raises(ToolError, match=r"^Yosys failed on the tile: $"):
         map_tiles(library, LIBERTY)

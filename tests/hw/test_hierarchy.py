@@ -17,9 +17,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from cocotb.clock import Clock
 from cocotb.triggers import ReadOnly, RisingEdge
 
-from hw.accelerator.hierarchy import ModuleNameError, design_text, instantiate
 from hw.component import Component
-from hw.verilog import module_verilog
+from hw.hierarchy import Hierarchy, ModuleNameError, design_text, joined_text
 from sim.runner import build, run
 
 PAIR = data.StructLayout({"low": 3, "high": 5})
@@ -34,28 +33,26 @@ class Scaler(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.count = counter = Module()
         moved = Signal(8)
         m.d.comb += [self.x.ready.eq(~self.y.valid | self.y.ready), self.moved.eq(moved)]
         with m.If(self.x.ready):
             m.d.sync += [self.y.valid.eq(self.x.valid), self.y.payload.low.eq(self.x.payload.low)]
             m.d.sync += self.y.payload.high.eq(self.x.payload.high + 3)
-        with counter.If(self.y.valid & self.y.ready):
-            counter.d.sync += moved.eq(moved + 1)
+        with m.If(self.y.valid & self.y.ready):
+            m.d.sync += moved.eq(moved + 1)
         return m
 
 
 class Pipeline(Component):
     """Two scalers, one after the other."""
 
-    def __init__(self, *, flat: bool) -> None:
-        self.flat = flat
+    def __init__(self) -> None:
         super().__init__({"x": In(stream.Signature(PAIR)), "y": Out(stream.Signature(PAIR)), "moved": Out(9)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        first = instantiate(m, "first", Scaler(), "scaler", flat=self.flat)
-        second = instantiate(m, "second", Scaler(), "scaler", flat=self.flat)
+        m.submodules.first = first = Scaler()
+        m.submodules.second = second = Scaler()
         connect(m, flipped(self.x), first.x)
         connect(m, first.y, second.x)
         connect(m, second.y, flipped(self.y))
@@ -66,14 +63,13 @@ class Pipeline(Component):
 class Twice(Component):
     """Two pipelines, one after the other."""
 
-    def __init__(self, *, flat: bool) -> None:
-        self.flat = flat
+    def __init__(self) -> None:
         super().__init__({"x": In(stream.Signature(PAIR)), "y": Out(stream.Signature(PAIR)), "moved": Out(9)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        first = instantiate(m, "first", Pipeline(flat=self.flat), "pipeline", flat=self.flat)
-        second = instantiate(m, "second", Pipeline(flat=self.flat), "pipeline", flat=self.flat)
+        m.submodules.first = first = Pipeline()
+        m.submodules.second = second = Pipeline()
         connect(m, flipped(self.x), first.x)
         connect(m, first.y, second.x)
         connect(m, second.y, flipped(self.y))
@@ -89,16 +85,81 @@ class Twice(Component):
         return m
 
 
+class Same(Component):
+    """Its module has the same name whoever uses it, and so whatever it is."""
+
+    block = "same"
+    shared = True
+
+    def __init__(self, bits: int) -> None:
+        self.bits = bits
+        super().__init__({"a": In(bits), "b": Out(bits)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.b.eq(~self.a)
+        return m
+
+
+class Several(Component):
+    """Components of one class, some of them equal."""
+
+    def __init__(self) -> None:
+        super().__init__({"a": In(4), "b": Out(4)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        value = self.a
+        for name, bits in (("one", 4), ("two", 3), ("three", 4)):
+            m.submodules[name] = part = Same(bits)
+            m.d.comb += part.a.eq(value)
+            value = part.b
+        m.d.comb += self.b.eq(value)
+        return m
+
+
 def hierarchical() -> str:
-    return design_text(Twice(flat=False), "twice", {"pipeline": Pipeline(flat=False), "scaler": Scaler()})
+    return design_text(Twice(), "twice")
+
+
+def names(text: str) -> list[str]:
+    return re.findall(r"^module (\S+?) ?\(", text, re.MULTILINE)
 
 
 def test_each_module_once() -> None:
     text = hierarchical()
-    assert re.findall(r"^module (\S+?) ?\(", text, re.MULTILINE) == ["twice", "pipeline", "scaler", r"\scaler.count"]
-    assert len(re.findall(r"^  scaler ", text, re.MULTILINE)) == 2
-    assert len(re.findall(r"^  pipeline ", text, re.MULTILINE)) == 2
-    assert len(hierarchical()) < len(module_verilog(Twice(flat=True), "twice"))
+    assert names(text) == ["twice", "twice_pipeline", "twice_pipeline_scaler"]
+    assert len(re.findall(r"^  twice_pipeline_scaler ", text, re.MULTILINE)) == 2
+    assert len(re.findall(r"^  twice_pipeline ", text, re.MULTILINE)) == 2
+    assert len(text) < len(joined_text(Twice(), "twice"))
+
+
+def test_components_that_differ_are_modules_that_differ() -> None:
+    text = design_text(Several(), "several")
+    assert names(text) == ["several", "same", "same_2"]
+    assert re.findall(r"^  (same\w*) (\w+) \(", text, re.MULTILINE) == [
+        ("same", "one"), ("same", "three"), ("same_2", "two"),
+    ]  # fmt: skip
+
+
+def test_modules_have_a_clock_and_a_reset_where_they_have_registers() -> None:
+    assert "clk" not in design_text(Several(), "several")
+    assert re.search(r"input clk;.*input rst;", design_text(Scaler(), "scaler"), re.DOTALL)
+
+
+def test_every_module_says_what_it_is() -> None:
+    sentences = re.findall(r"^// (.*)\nmodule (\w+)\(", hierarchical(), re.MULTILINE)
+    assert sentences == [
+        ("Two pipelines, one after the other.", "twice"),
+        ("Two scalers, one after the other.", "twice_pipeline"),
+        ("Adds a constant to the high part, a cycle later.", "twice_pipeline_scaler"),
+    ]
+
+
+def test_ports_of_what_is_used_say_whose_they_are() -> None:
+    assert ".x__ready(second_x__ready)" not in hierarchical()
+    assert re.search(r"wire \[7:0\] pipeline_moved", hierarchical()) is None
+    assert re.search(r"wire \[8:0\] pipeline_moved", hierarchical())
 
 
 def test_memories_of_zeros_are_short() -> None:
@@ -109,7 +170,7 @@ def test_memories_of_zeros_are_short() -> None:
 
 
 def test_ports_are_flat_vectors() -> None:
-    scaler = module_verilog(Scaler(), "scaler")
+    scaler = design_text(Scaler(), "scaler")
     for port in ("input [7:0] x__payload;", "output [7:0] y__payload;", "input y__ready;", "input clk;", "input rst;"):
         assert f"  {port}\n" in scaler
 
@@ -129,18 +190,34 @@ def test_the_same_text_elsewhere(tmp_path: Path) -> None:
     assert re.search(r"(?<![\w.])/(home|tmp|work|usr|root|opt|Users)\b", made.stdout) is None
 
 
-def test_names_must_differ_and_be_there() -> None:
-    with pytest.raises(ModuleNameError, match="modules of a design must have different names, not 'scaler' twice"):
-        design_text(Scaler(), "scaler", {"scaler": Scaler()})
-    with pytest.raises(ModuleNameError, match=r"must have different names, not .+scaler.count' twice"):
-        design_text(Scaler(), "scaler", {"scaler.count": Scaler()})
-    with pytest.raises(ModuleNameError, match="must be given for all that is instantiated, 'scaler' is missing"):
-        design_text(Twice(flat=False), "twice", {"pipeline": Pipeline(flat=False)})
+def test_names_must_differ() -> None:
+    hierarchy = Hierarchy()
+    hierarchy.write(Scaler(), "scaler")
+    with pytest.raises(ModuleNameError, match=r"^modules of a design must have different names, not 'scaler' twice$"):
+        hierarchy.write(Same(3), "scaler")
 
 
-def test_simulates_as_its_flat_twin() -> None:
+class Patchwork(Component):
+    """Has a part without a name."""
+
+    def __init__(self) -> None:
+        super().__init__({"b": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.part = part = Module()
+        part.d.sync += self.b.eq(~self.b)
+        return m
+
+
+def test_parts_must_be_components() -> None:
+    with pytest.raises(ModuleNameError, match=r"^parts of module 'patchwork' must be components, not plain modules$"):
+        design_text(Patchwork(), "patchwork")
+
+
+def test_simulates_as_in_amaranths_own_hierarchy() -> None:
     traces: list[str] = []
-    for text in (hierarchical(), module_verilog(Twice(flat=True), "twice")):
+    for text in (hierarchical(), joined_text(Twice(), "twice")):
         result = run(build(text, "twice", "icarus"), __file__, seed=3, timeout=60)
         traces.append((result.folder / "trace.txt").read_text(encoding="utf-8"))
     assert traces[0] == traces[1]
