@@ -13,7 +13,9 @@ from amaranth.lib import wiring
 __all__ = ["RUN", "Component", "Placer", "all_ones", "spread"]
 
 
-RUN = wiring.Member(wiring.Flow.In, 1, init=1)
+_MEMBER: Any = wiring.Member  # its stub does not know `init`
+
+RUN = _MEMBER(wiring.Flow.In, 1, init=1)
 """An input without which a component stands still; 1 where nothing drives it."""
 
 

@@ -25,6 +25,7 @@ _NUMBERED = re.compile(r"\$\d+")
 
 # A wire and what it is, in the line of its declaration and in that of its assignment.
 _WIRE = re.compile(r"^  wire (?:\[[\d:]+\] )?(\\\S+ |\w+);\n", re.MULTILINE)
+_PORT = re.compile(r"^  (?:input|output) (?:\[[\d:]+\] )?(\\\S+ |\w+);\n", re.MULTILINE)
 _ALIAS = re.compile(r"^  assign (\\\S+ |\w+) = (.*);\n", re.MULTILINE)
 _SECOND_NAME = re.compile(r"(?:\\\S+ |\w+)(?:\[[\d:]+\])?|\d+'h[\da-f]+")
 
@@ -109,7 +110,7 @@ def _without_second_names(text: str) -> str:
 
 def _by_own_names(text: str) -> str:
     """Let a signal that goes to an instance be called as the module calls it: ``run``, not ``buffer_run``."""
-    wires = set(_WIRE.findall(text))
+    wires = set(_WIRE.findall(text)) - set(_PORT.findall(text))
     own: dict[str, str] = {}
     for name, value in _ALIAS.findall(text):
         if {name, value} <= wires and value.endswith(f"_{name}") and value not in own and value not in own.values():

@@ -78,9 +78,9 @@ def test_no_process_without_an_event(verilog: tuple[str, str]) -> None:
     processes = re.findall(r"always @\* begin\n\s+(.*)\n", text)
     assert len(processes) == text.count("always @*")
     starters = set(re.findall(r"^  initial (\S+) <= 0;$", text, re.MULTILINE))
-    assert {first.removeprefix("if (").removesuffix(" ) begin end") for first in processes} <= starters
+    assert {first.removeprefix("if (").removesuffix(") begin end") for first in processes} <= starters
     for starter in starters:
-        assert len(re.findall(rf"^  reg {re.escape(starter)} ;$", text, re.MULTILINE)) == 1
+        assert len(re.findall(rf"^  reg {re.escape(starter)};$", text, re.MULTILINE)) == 1
 
 
 def test_no_latch_and_no_loop_under_lint(verilog: tuple[str, str], tmp_path: Path) -> None:
@@ -121,6 +121,6 @@ def lint(file: Path) -> Counter[str]:
 def test_what_a_config_does_not_have_leaves_nothing_behind(verilog: tuple[str, str]) -> None:
     array, plain = verilog
     full = tile_verilog(TINY[array].replace(vertical=True, passes="two_tags", zero_skip=True))
-    for trace in (r"^module .*\.vertical\b", r"\bpair\b", r"\bother\b", r"\bany_match = \|"):
+    for trace in (r"^module tile_array_vertical\b", r"\bpair\b", r"\bother\b", r"any_match = \|"):
         assert not re.search(trace, plain, re.MULTILINE), trace
         assert re.search(trace, full, re.MULTILINE), trace
