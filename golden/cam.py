@@ -63,14 +63,14 @@ class Cam:
     def matches(self, key: Mapping[int, int], lines: Lines | None = None) -> Rows:
         """Rows whose cells agree with a key: columns, and the bit that each must have. An empty key matches all."""
         rows = self.cells.shape[1]
-        found: Rows = np.ones(rows, np.bool_) if lines is None else np.array(lines.active)
+        found: Rows = np.ones(rows, np.bool_) if lines is None else lines.active
         for column, bit in key.items():
-            found &= self.cells[column] == bit
+            found = np.logical_and(found, self.cells[column] == bit)
         if lines is not None:
             for column, bit in lines.key.items():
                 partner = np.zeros(rows, np.uint8)
                 partner[: rows - lines.distance] = self.cells[column, lines.distance :]
-                found &= (partner & lines.present) == bit
+                found = np.logical_and(found, np.logical_and(partner, lines.present) == bool(bit))
         return found
 
     def compare(
@@ -106,7 +106,7 @@ class Cam:
 
     def write(self, values: Mapping[int, int], *, all_rows: bool = False, register: int = 0) -> Rows:
         """Write bits into columns of the tagged rows, or of all; return the rows that were written."""
-        written: Rows = np.ones(self.cells.shape[1], np.bool_) if all_rows else np.array(self.tags[register])
+        written: Rows = np.ones(self.cells.shape[1], np.bool_) if all_rows else self.tags[register]
         cells = np.array(self.cells)
         for column, bit in values.items():
             cells[column, written] = bit
