@@ -63,7 +63,7 @@ class Cam:
     def matches(self, key: Mapping[int, int], lines: Lines | None = None) -> Rows:
         """Rows whose cells agree with a key: columns, and the bit that each must have. An empty key matches all."""
         rows = self.cells.shape[1]
-        found: Rows = np.ones(rows, np.bool_) if lines is None else lines.active
+        found: Rows = _every(rows) if lines is None else lines.active
         for column, bit in key.items():
             found = np.logical_and(found, self.cells[column] == bit)
         if lines is not None:
@@ -106,7 +106,7 @@ class Cam:
 
     def write(self, values: Mapping[int, int], *, all_rows: bool = False, register: int = 0) -> Rows:
         """Write bits into columns of the tagged rows, or of all; return the rows that were written."""
-        written: Rows = np.ones(self.cells.shape[1], np.bool_) if all_rows else self.tags[register]
+        written: Rows = _every(self.cells.shape[1]) if all_rows else self.tags[register]
         cells = np.array(self.cells)
         for column, bit in values.items():
             cells[column, written] = bit
@@ -137,3 +137,7 @@ class Cam:
         tags = np.array(self.tags)
         tags[register] = rows
         self.tags = tags
+
+
+def _every(rows: int) -> Rows:
+    return np.ones(rows, np.bool_)
