@@ -69,10 +69,12 @@ def save_file(
     save.dumpfile(waves.name, abspath=False)
     save.treeopen(f"{scope}.")
     save.sst_expanded(True)
-    marked = list(zip("abcdefghijklmnopqrstuvwxyz", markers, strict=False))
-    save.zoom_markers(marker=-1, **{letter: time for letter, (time, _) in marked})
-    for letter, (_, text) in marked:
-        buffer.write(f"[markername] {letter.upper()}{text}\n")
+    if markers:
+        shown = markers[:MARKERS]
+        times = [time for time, _ in shown] + [-1] * (MARKERS - len(shown))
+        buffer.write(f"*{zoom:.6f} -1 {' '.join(map(str, times))}\n")
+        for letter, (_, text) in zip(string.ascii_uppercase, shown, strict=False):
+            buffer.write(f"[markername] {letter}{text}\n")
     for title, names in GROUPS.items():
         paths = {name: name if name.startswith(f"{DERIVED}.") else f"{scope}.{name}" for name in names}
         present = [(name, known[path]) for name, path in paths.items() if path in known]
