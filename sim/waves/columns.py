@@ -18,8 +18,6 @@ _FLAGS = {
 }
 """What the one column of d holds."""
 
-_PORT = (Opcode.LOAD, Opcode.STORE, Opcode.DRAIN, Opcode.RESTORE)
-
 
 def column_names(instruction: Instruction) -> dict[int, str]:
     """Return the names of the columns that a legal instruction uses, by their numbers.
@@ -36,15 +34,10 @@ def column_names(instruction: Instruction) -> dict[int, str]:
 
 
 def common_names(instructions: Iterable[Instruction]) -> dict[int, str]:
-    """Return the names of all columns that instructions use; where they do not agree, a column has an empty name.
-
-    What the plane port calls a column counts only where nobody else names it.
-    """
+    """Return the names of all columns that instructions use; where they do not agree, a column has an empty name."""
     names: dict[int, str] = {}
-    moved: dict[int, str] = {}
     for instruction in instructions:
-        known = moved if instruction.opcode in _PORT else names
         for column, name in column_names(instruction).items():
-            if known.setdefault(column, name) != name:
-                known[column] = ""
-    return moved | names
+            if names.setdefault(column, name) != name:
+                names[column] = ""
+    return names

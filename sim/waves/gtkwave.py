@@ -3,19 +3,45 @@
 from __future__ import annotations
 
 import io
+import itertools
+import math
+import string
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
 from hw.config import TileConfig
 from hw.isa import INSTRUCTION_BITS, ErrorCode, LoadKind, Owner, Program, TileState
 from sim.waves.recording import Variable, tile_scope
-from sim.waves.signals import DERIVED, FORMATS, GROUPS, TRANSLATED
+from sim.waves.signals import ALIASES, DERIVED, FORMATS, GROUPS, TRANSLATED
 
-__all__ = ["MARKERS", "instruction_texts", "save_file", "translations"]
+__all__ = ["MARKERS", "Marker", "instruction_texts", "save_file", "translations"]
 
 MARKERS = 26
 """Named markers of GTKWave, A to Z."""
+
+FRAME = 200
+"""Pixels in which GTKWave shows 2**-zoom units of time."""
+
+CYCLE_WIDTH = 140
+"""Pixels of a clock cycle in which a key can be read."""
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A boundary that a person looks for: an instruction begins, or its passes for another state of the rows do.
+
+    Parameters
+    ----------
+    time : of the rising edge at which it begins.
+    text : what begins.
+    of_pass : passes begin, not an instruction.
+    """
+
+    time: int
+    text: str
+    of_pass: bool
 
 
 def instruction_texts(program: Program) -> tuple[str, ...]:
@@ -49,7 +75,7 @@ def translations(config: TileConfig, program: Program) -> dict[str, str]:
 
 
 def save_file(
-    waves: Path, variables: Sequence[Variable], files: Mapping[str, str], markers: Sequence[tuple[int, str]] = ()
+    waves: Path, variables: Sequence[Variable], files: Mapping[str, str], markers: Sequence[Marker] = ()
 ) -> str:
     """Return the text of a GTKWave save file that shows :data:`sim.waves.signals.GROUPS`.
 
@@ -58,7 +84,7 @@ def save_file(
     waves : the wave file, which is named relative to the save file beside it.
     variables : what it holds.
     files : names of the translation files, beside the save file as well, by the keys of :func:`translations`.
-    markers : times that get the named markers A, B and so on, each with a text; those beyond :data:`MARKERS` get none.
+    markers : boundaries in the order of time, of which the first :data:`MARKERS` are shown.
     """
     from vcd.gtkw import GTKWSave
 
@@ -69,12 +95,7 @@ def save_file(
     save.dumpfile(waves.name, abspath=False)
     save.treeopen(f"{scope}.")
     save.sst_expanded(True)
-    if markers:
-        shown = markers[:MARKERS]
-        times = [time for time, _ in shown] + [-1] * (MARKERS - len(shown))
-        buffer.write(f"*{zoom:.6f} -1 {' '.join(map(str, times))}\n")
-        for letter, (_, text) in zip(string.ascii_uppercase, shown, strict=False):
-            buffer.write(f"[markername] {letter}{text}\n")
+    buffer.write(_markers(markers))
     for title, names in GROUPS.items():
         paths = {name: name if name.startswith(f"{DERIVED}.") else f"{scope}.{name}" for name in names}
         present = [(name, known[path]) for name, path in paths.items() if path in known]
@@ -85,11 +106,28 @@ def save_file(
                 bits = f"[{variable.bits - 1}:0]" if variable.bits > 1 else ""
                 save.trace(
                     f"{variable.path}{bits}",
-                    alias=name.rpartition(".")[2].replace("state_state", "state"),
+                    alias=ALIASES.get(name, name.rpartition(".")[2]),
                     datafmt=FORMATS.get(name, "hex"),
                     translate_filter_file=files.get(TRANSLATED.get(name, "")),
                 )
     return buffer.getvalue()
+
+
+def _markers(markers: Sequence[Marker]) -> str:
+    """Return the lines of named markers, and of a view that begins with the first pass and is wide enough for texts."""
+    if not markers:
+        return ""
+    shown = markers[:MARKERS]
+    times = [marker.time for marker in shown]
+    cycle = min((later - earlier for earlier, later in itertools.pairwise(times)), default=1)
+    start = next((marker.time for marker in markers if marker.of_pass), times[0])
+    zoom = math.log2(cycle * FRAME / CYCLE_WIDTH)
+    lines = [
+        f"[timestart] {max(start - cycle, 0)}",
+        f"*{-zoom:.6f} -1 {' '.join(map(str, times + [-1] * (MARKERS - len(times))))}",
+        *(f"[markername] {letter}{marker.text}" for letter, marker in zip(string.ascii_uppercase, shown, strict=False)),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _names(kind: type[IntEnum]) -> tuple[list[tuple[int, str]], int]:

@@ -96,7 +96,7 @@ class Trace:
     config : the tile.
     title : one line that says what ran.
     instructions : assembler texts of the program, by address.
-    columns : the columns that a pass touches or an instruction names, ascending.
+    columns : the columns that a pass touches, or that an instruction names which computes, ascending.
     first_cells : all cells before the first pass, shape (columns, rows).
     passes : in order. Planes that came before the first compare, write or shift are in *first_cells* instead.
     cycles : of the run.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -117,13 +118,16 @@ def read_header(waves: Path) -> list[Variable]:
 
 @contextmanager
 def whole(target: Path) -> Iterator[Path]:
-    """Give a file to write that becomes *target* when the block ends well, and goes away when it does not."""
+    """Give a file to write that becomes *target* when the block ends well, and goes away when it does not.
+
+    What the block writes beside it, with other suffixes, goes away as well.
+    """
     unfinished = target.with_name(f".{target.stem}.unfinished{target.suffix}")
     try:
         yield unfinished
         unfinished.replace(target)
     finally:
-        for left in (unfinished, unfinished.with_name(f"{unfinished.name}.tidied")):
+        for left in target.parent.glob(f"{glob.escape(unfinished.stem)}.*"):
             with suppress(OSError):
                 left.unlink()
 

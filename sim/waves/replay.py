@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,23 +18,27 @@ import numpy as np
 from amaranth.lib import data
 
 from golden.cam import Cam, Lines, Rows
-from golden.engine import Bits, Job
+from golden.engine import Bits, Job, TileError
 from hw.config import TileConfig
 from hw.isa import Opcode, Program
 from hw.passes import TAG_REGISTERS
+from sim.errors import UserError
 from sim.waves.columns import common_names
 from sim.waves.cycles import Cycle, clock_cycles
 from sim.waves.gtkwave import instruction_texts
 from sim.waves.passes import Column, Pass, Trace, Write
 
-__all__ = ["ReplayError", "Step", "replay", "steps", "trace"]
+__all__ = ["MOST_PASSES", "ReplayError", "Step", "replay", "steps", "trace"]
+
+MOST_PASSES = 4096
+"""Passes of a trace: each holds all cells."""
 
 _SLOTS = "xycf"
 _SIGNALS = (
     "run", "sequencer.operation", "sequencer.shift_tag_up", "sequencer.shift_tag_down", "sequencer.executed",
     "sequencer.counter", "sequencer.counted", "sequencer.starved", "sequencer.starting", "sequencer.waiting",
-    "array.bus__match", "tags.tag", "tags.other", "tags.load", "plane_port.outstanding", "plane_port.column", "plane_port.write",
-    "plane_port.blocks", "plane_port.planes",
+    "array.bus__match", "tags.tag", "tags.other", "tags.load", "plane_port.outstanding", "plane_port.column",
+    "plane_port.write", "plane_port.blocks", "plane_port.planes",
 )  # fmt: skip
 _PORT = (Opcode.LOAD, Opcode.STORE, Opcode.DRAIN, Opcode.RESTORE)
 _MODES = {
@@ -43,7 +47,7 @@ _MODES = {
 }  # fmt: skip
 
 
-class ReplayError(RuntimeError):
+class ReplayError(TileError):
     """Waves that are not those of their passes; the text says in which cycle, and what differs."""
 
 
@@ -110,16 +114,21 @@ def trace(job: Job, config: TileConfig, *, title: str = "", seed: int = 1, simul
         return replay(waves, [job], config, [title or instruction_texts(job.program)[0]])[0]
 
 
-def replay(waves: Path, jobs: Sequence[Job], config: TileConfig, titles: Sequence[str]) -> list[Trace]:
+def replay(
+    waves: Path, jobs: Sequence[Job], config: TileConfig, titles: Sequence[str], chosen: range | None = None
+) -> list[Trace]:
     """Return the passes of each job that ran while the waves were recorded, one job after the other.
 
     Parameters
     ----------
     waves : a VCD file that is tidy, from the start of the simulation on, of a tile whose cells and tags began as 0.
     jobs, titles : what ran, and a line about each.
+    chosen : numbers of the passes that are wanted, from 1 (default: all of them).
 
     Raises
     ------
+    UserError
+        If a run has more passes than :data:`MOST_PASSES`, or none of the chosen ones.
     ReplayError
         If matches or tags differ from those of the passes, the last cells from those of the golden tile, or there are
         not as many runs as jobs.
@@ -132,39 +141,62 @@ def replay(waves: Path, jobs: Sequence[Job], config: TileConfig, titles: Sequenc
     runs = itertools.groupby(steps(waves, jobs, config), lambda step: step.run)
     traces: list[Trace] = []
     for job, title, (_, run) in zip(jobs, titles, runs, strict=False):
-        made = list(run)
-        outcome = golden.run(job)
-        traces.append(_trace(job, config, title, cells, made))
-        cells = made[-1].cells
+        one, cells = _trace(job, config, title, cells, run, chosen)
+        traces.append(one)
         # What an error leaves half done is not specified.
-        if not outcome.error and not np.array_equal(cells, golden.cells):
+        if not golden.run(job).error and not np.array_equal(cells, golden.cells):
             wrong = np.flatnonzero((cells != golden.cells).any(axis=1)).tolist()
-            raise ReplayError(
-                f"the passes of {title} must end with the cells of the golden tile, not in columns {wrong}"
-            )
+            raise ReplayError(f"the passes of {title} must leave the cells of the golden tile, not in columns {wrong}")
     if len(traces) != len(jobs):
         raise ReplayError(f"the waves must show {len(jobs)} runs, not {len(traces)}")
     return traces
 
 
-def _trace(job: Job, config: TileConfig, title: str, cells: Bits, made: Sequence[Step]) -> Trace:
-    """Return the passes of one run that began with these cells."""
-    passes = [one for step in made for one in step.passes]
-    begins = next((place for place, one in enumerate(passes) if one.kind != "plane"), 0)
-    if begins:
-        cells, passes = passes[begins - 1].cells, passes[begins:]
-    names = common_names(job.program.instructions)
+def _trace(
+    job: Job, config: TileConfig, title: str, cells: Bits, run: Iterable[Step], chosen: range | None
+) -> tuple[Trace, Bits]:
+    """Return the passes of one run that begins with these cells, and the cells with which it ends."""
+    first, last, passes, planes = cells, cells, list[Pass](), list[Pass]()
+    count = cycles = 0
+    for step in run:
+        cycles, last = step.number + 1, step.cells
+        for one in step.passes:
+            if not count and one.kind == "plane":
+                planes.append(one)
+                continue
+            if not count and planes:
+                first = planes[-1].cells
+            count += 1
+            if chosen is None or count in chosen:
+                passes.append(one)
+            elif count < chosen.start:
+                first = one.cells
+        if len(passes) > MOST_PASSES:
+            raise UserError(
+                f"a picture must have at most {MOST_PASSES:,} passes: choose some, --passes 1-{MOST_PASSES}"
+            )
+    if not count:
+        count = len(planes)
+        passes = [one for number, one in enumerate(planes, 1) if chosen is None or number in chosen]
+    if chosen is not None and not passes:
+        raise UserError(f"--passes must be among the {count:,} passes of the run, not {chosen.start}-{chosen.stop - 1}")
+    instructions = job.program.instructions
+    names = common_names(op for op in instructions if op.opcode not in _PORT)
+    moved = common_names(op for op in instructions if op.opcode in _PORT)
     touched = {column for one in passes for column in (*one.key, *one.partner_key, *(w.column for w in one.writes))}
     touched |= {column for one in passes for column, _ in one.changed}
-    return Trace(
+    found = Trace(
         config=config,
         title=title,
         instructions=instruction_texts(job.program),
-        columns=tuple(Column(column, names.get(column, "")) for column in sorted(touched | set(names))),
-        first_cells=cells,
+        columns=tuple(
+            Column(column, names.get(column, moved.get(column, ""))) for column in sorted(touched | set(names))
+        ),
+        first_cells=first,
         passes=tuple(passes),
-        cycles=len(made),
+        cycles=cycles,
     )
+    return found, last
 
 
 def steps(waves: Path, jobs: Sequence[Job], config: TileConfig) -> Iterator[Step]:

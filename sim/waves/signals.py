@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from hw.counter_map import COUNTERS
 
-__all__ = ["DERIVED", "FORMATS", "GROUPS", "TRANSLATED", "kept_signals"]
+__all__ = ["ALIASES", "DERIVED", "FORMATS", "GROUPS", "TRANSLATED", "kept_signals"]
 
 DERIVED = "passes"
 """Scope of what is worked out from the signals of the tile: its passes. It stands beside the tile, not in it."""
@@ -92,15 +92,24 @@ TRANSLATED: Mapping[str, str] = {
 }
 """Signals whose values have texts, and which (:func:`sim.waves.gtkwave.translations`)."""
 
+ALIASES: Mapping[str, str] = {
+    "array.bus__match": "match",
+    "array.key": "array_key",
+    "array.mask": "array_mask",
+    "array.write_key": "array_write_key",
+    "array.write_mask": "array_write_mask",
+    "sequencer.state_state": "state",
+    "state": "tile_state",
+    "tags.load": "load_tag",
+    "tags.other": "second_tag",
+}
+"""What signals are called where the last part of their path does not say it."""
+
 _BINARY = (
     "sequencer.operation_mask",
     "sequencer.operation_key",
     "sequencer.operation_write_mask",
     "sequencer.operation_write_key",
-    "array.key",
-    "array.mask",
-    "array.write_key",
-    "array.write_mask",
 )
 _TEXTS = tuple(f"{DERIVED}.{name}" for name in ("kind", "instruction", "key", "written"))
 _DECIMAL = (
