@@ -20,13 +20,13 @@ from sim.waves.passes import Column, Trace
 from sim.waves.rows import column_name, example_rows, fields, touched_columns
 from sim.waves.words import about_examples, sentence
 
-__all__ = ["html_page", "page_data"]
+__all__ = ["html_text", "page_data"]
 
 TEMPLATE = "passes.html"
 MOST_EXAMPLES = 16
 
 
-def html_page(trace: Trace) -> str:
+def html_text(trace: Trace) -> str:
     """Return a self-contained page that shows the array after each pass of *trace*.
 
     The same trace always gives the same text. Columns that no pass touches are left out.

@@ -35,6 +35,8 @@ MARGIN = 20
 LINE = 18
 KEY_CELL = 20
 CELL = 12
+TAG = 12
+"""Width for the tag of a row."""
 GAP = 5
 """Between fields."""
 BASE = 13
@@ -66,6 +68,7 @@ STYLES = {
     "write": Style("#f6b94a", stroke="#9a6200"),
     "writebit": Style("#111", size=12, bold=True, anchor="middle"),
     "cells": Style("#f4f4f6"),
+    "tag": Style("#0b5a94"),
     "matched": Style("#c9e2f5"),
     "marker": Style("#0b5a94"),
     "bit": Style("#444", size=11, anchor="middle"),
@@ -73,6 +76,17 @@ STYLES = {
     "newbit": Style("#111", size=11, bold=True, anchor="middle"),
 }
 """Blue and orange, which all kinds of colour vision tell apart; marks and letters say the same without colour."""
+
+
+MODES = {
+    "set": ("", ""),
+    "add": (" +", "compare +: rows that match are tagged as well."),
+    "remove": (" -", "compare -: rows that match lose their tag."),
+    "others": (" not", "compare not: rows that do not match are tagged."),
+    "all": (" all", "compare all: all rows are tagged, whatever matches."),
+    "none": (" none", "compare none: no row is tagged, whatever matches."),
+}
+"""Marks of compares by their mode, and what they mean."""
 
 
 @dataclass(frozen=True)
@@ -158,11 +172,11 @@ def _page(trace: Trace, passes: Sequence[Pass]) -> _Page:
     key = _strip(columns, KIND + 76, KEY_CELL)
     numbers = tuple(key.right + 46 + 62 * place for place in range(3))
     left = numbers[-1] + 26
-    one = _strip(columns, 0, CELL).right + 16
+    one = _strip(columns, 0, CELL).right + TAG + 18
     examples, kinds = example_rows(trace, passes, columns, max(1, min(MOST_EXAMPLES, ROOM // max(one, 1))))
     strips = [_strip(columns, left + place * one, CELL) for place in range(len(examples))]
     longest = max((len(column_name(column)) for column in columns), default=0)
-    width = max([strip.right for strip in strips] + [key.right, 640]) + MARGIN
+    width = max([strip.right + TAG for strip in strips] + [key.right, 640]) + MARGIN
     return _Page(trace, passes, columns, examples, kinds, key, numbers, strips, 112 + 7 * longest, width)
 
 
@@ -185,9 +199,7 @@ def _title(page: _Page) -> Iterator[Shape]:
 def _subtitle(page: _Page) -> str:
     trace, shown, columns = page.trace, len(page.passes), page.trace.config.columns
     passes = (
-        f"all {shown:,} passes"
-        if shown == len(trace.passes)
-        else f"the first {shown:,} of {len(trace.passes):,} passes"
+        f"{shown:,} passes" if shown == len(trace.passes) else f"the first {shown:,} of {len(trace.passes):,} passes"
     )
     return (
         f"{trace.config.rows:,} rows; {len(page.columns)} of {columns:,} columns are touched; {passes}; "
@@ -211,6 +223,7 @@ def _heads(page: _Page) -> Iterator[Shape]:
         yield Text("row", strip.left, 84, f"row {example.row}{alike}")
         for column in page.columns:
             yield Text("smallname", strip.lefts[column.index] + 9, y, column_name(column), turned=True)
+        yield Text("smallname", strip.right + 11, y, "tag", turned=True)
     yield from _values(page, 96, page.trace.first_cells)
 
 
@@ -258,7 +271,7 @@ def _line(page: _Page, y: int, number: int) -> Iterator[Shape]:
 
 def _kind(one: Pass) -> str:
     """The kind of a pass with the marks that :func:`_notes` explains."""
-    mark = {"set": "", "add": " +", "remove": " -"}[one.mode] if one.kind == "compare" else ""
+    mark = MODES[one.mode][0] if one.kind == "compare" else ""
     mark += " all" if one.all_rows else f" {one.distance:+}" if one.kind == "shift" else ""
     return f"{one.kind}{mark}{' (2)' if one.second else ''}"
 
@@ -294,6 +307,8 @@ def _cells(page: _Page, y: int, cells: NDArray[np.uint8], one: Pass | None = Non
         yield Box("matched" if hit else "cells", strip.left - 1, y, strip.right - strip.left + 2, LINE - 1)
         if hit:
             yield Arrow("marker", strip.left - 2, y + LINE // 2 - 1, 8)
+        if one and one.tag[example.row]:
+            yield Box("tag", strip.right + 4, y + 5, 7, 7)
         changed = {column for column, row in one.changed if row == example.row} if one else set[int]()
         bits = {column: int(cells[column, example.row]) for column in strip.lefts}
         for column in sorted(changed):
@@ -326,6 +341,8 @@ def _legend(y: int) -> Iterator[Shape]:
     yield Box("matched", x + 10, y, KEY_CELL, LINE - 3)
     yield Arrow("marker", x + 9, y + LINE // 2 - 1, 8)
     yield Text("note", x + 38, base - 1, "row that matches or is written")
+    yield Box("tag", x + 236, y + 4, 7, 7)
+    yield Text("note", x + 248, base - 1, "tagged")
 
 
 def _notes(page: _Page) -> Iterator[str]:
@@ -334,11 +351,13 @@ def _notes(page: _Page) -> Iterator[str]:
     yield about_examples(page.examples, page.kinds, page.trace.config.rows)
     for there, note in (
         (any(one.alike > 1 for one in page.examples), "(x): how many rows do the same in these passes."),
-        (any(one.mode == "add" for one in page.passes), "compare +: rows that match are tagged beside the others."),
-        (any(one.mode == "remove" for one in page.passes), "compare -: rows that match lose their tag."),
+        *((any(one.mode == mode for one in page.passes), note) for mode, (_, note) in MODES.items() if note),
         (any(one.all_rows for one in page.passes), "write all: into all rows, tagged or not."),
         (any(one.second for one in page.passes), "(2): with the second tag register."),
-        (any(one.partner_key for one in page.passes), "Light blue: compared in the partner row, below."),
+        (
+            any(one.partner_key for one in page.passes),
+            "light blue: compared in the partner row, some row blocks higher.",
+        ),
         (any(one.kind == "shift" for one in page.passes), "shift: tags move by so many row blocks."),
         (
             any(one.kind == "plane" for one in page.passes),

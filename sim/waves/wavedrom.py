@@ -66,7 +66,7 @@ def wavedrom_json(trace: Trace, most_passes: int = MOST_PASSES) -> dict[str, Any
         if len(group) > 1:
             signal += [{}, group]
     shown = (
-        f"all {len(passes)} passes"
+        f"{len(passes)} passes"
         if len(passes) == len(trace.passes)
         else f"passes 1 to {len(passes)} of {len(trace.passes)}"
     )

@@ -9,7 +9,15 @@ from sim.waves.rows import ExampleRow, column_name
 
 __all__ = ["about_examples", "sentence"]
 
-_MODES = {"set": "are tagged", "add": "are tagged as well", "remove": "lose their tag"}
+_MODES = {
+    "set": "{rows} are tagged",
+    "add": "{rows} are tagged as well",
+    "remove": "{rows} lose their tag",
+    "others": "{rows} are not tagged, all others are",
+    "all": "all rows are tagged, not only {rows}",
+    "none": "no row is tagged, not even {rows}",
+}
+"""What becomes of the tags, by the mode of a compare."""
 
 
 def sentence(trace: Trace, one: Pass) -> str:
@@ -40,13 +48,12 @@ def _compare(one: Pass, names: Mapping[int, str]) -> str:
     conditions = _listed(f"{_name(column, names)} = {bit}" for column, bit in sorted(one.key.items()))
     if one.partner_key:
         partner = _listed(f"{_name(column, names)} = {bit}" for column, bit in sorted(one.partner_key.items()))
-        further = f"{partner} in the row {_many(one.distance, 'block')} further"
+        further = f"{partner} in the row {_many(one.distance, 'block')} higher"
         conditions = f"{conditions}, and {further}" if conditions else further
     register = " in the second register" if one.second else ""
-    matched = f"{len(one.matched)} of {_many(len(one.tag), 'row')}"
-    return (
-        f"rows with {conditions} {_MODES[one.mode]}{register}; {matched} match{'' if len(one.matched) != 1 else 'es'}"
-    )
+    tagged = _MODES[one.mode].format(rows=f"rows with {conditions}" if conditions else "rows of any content")
+    match = "matches" if len(one.matched) == 1 else "match"
+    return f"{tagged}{register}; {len(one.matched):,} of {_many(len(one.tag), 'row')} {match}"
 
 
 def _write(one: Pass, names: Mapping[int, str]) -> str:
@@ -67,6 +74,8 @@ def _shift(one: Pass) -> str:
 
 
 def _plane(one: Pass, names: Mapping[int, str]) -> str:
+    if not one.matched:
+        return f"the plane port writes the tags; {_many(sum(one.tag), 'row')} tagged"
     columns = _listed(dict.fromkeys(_name(column, names) for column, _ in one.changed))
     where = f" into {columns}" if columns else ""
     return f"the plane port writes{where} in {_many(len(one.matched), 'row')}; {_changed(one)}"

@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hw.config import CONFIGS
-from sim.waves.page import html_page, page_data
+from sim.waves.page import html_text, page_data
 from sim.waves.passes import Trace, Write
 from tests import browser as browsers
 from tests.addition_trace import addition
@@ -91,7 +91,7 @@ def states(data: dict[str, Any]) -> Iterator[NDArray[np.uint8]]:
 
 @TRACES
 def test_data_are_those_of_the_trace(trace: Trace) -> None:
-    data = told(html_page(trace))
+    data = told(html_text(trace))
     assert data == json.loads(json.dumps(page_data(trace)))
     indices = [column["index"] for column in data["columns"]]
     assert [column["name"] for column in data["columns"]] == [column.name for column in trace.columns]
@@ -136,7 +136,7 @@ def test_partners_and_instructions() -> None:
 
 
 def test_page_is_self_contained() -> None:
-    text = html_page(ADD)
+    text = html_text(ADD)
     reader = Reader(text)
     assert len(reader.identifiers) == len({*reader.identifiers})
     assert {one for _, value in reader.references for one in value.split()} <= {*reader.identifiers}
@@ -145,7 +145,7 @@ def test_page_is_self_contained() -> None:
 
 
 def test_policy_allows_what_is_in_the_page_alone() -> None:
-    text = html_page(ADD)
+    text = html_text(ADD)
     reader = Reader(text)
     for tag, content in (("style", reader.contents["style"]), ("script", reader.contents["script"][1:])):
         assert len(content) == 1
@@ -161,7 +161,7 @@ def test_texts_are_escaped() -> None:
         ADD, title=text, columns=tuple(dataclasses.replace(one, name=text) for one in ADD.columns),
         passes=tuple(dataclasses.replace(one, instruction=text) for one in ADD.passes),
     )  # fmt: skip
-    page = html_page(trace)
+    page = html_text(trace)
     assert "alert(1)</script>" not in page
     assert "<!--" not in page
     reader = Reader(page)
@@ -171,7 +171,7 @@ def test_texts_are_escaped() -> None:
 
 
 def test_page_is_the_same_each_time() -> None:
-    assert html_page(ADD) == html_page(addition())
+    assert html_text(ADD) == html_text(addition())
 
 
 READ = """
@@ -229,7 +229,7 @@ def test_every_pass_of_an_addition_in_a_browser(chromium: Any, tmp_path: Path) -
     from selenium.webdriver.common.keys import Keys
 
     file = tmp_path / "add.html"
-    file.write_text(html_page(ADD), encoding="utf-8")
+    file.write_text(html_text(ADD), encoding="utf-8")
     browsers.open_page(chromium, file)
     check_shown(chromium, ADD, 0)
     chromium.find_element(By.ID, "all").click()
@@ -258,7 +258,7 @@ def test_controls_in_a_browser(chromium: Any, tmp_path: Path) -> None:
         chromium.find_element(By.ID, identifier).click()
 
     file = tmp_path / "add.html"
-    file.write_text(html_page(ADD), encoding="utf-8")
+    file.write_text(html_text(ADD), encoding="utf-8")
     browsers.open_page(chromium, file, "#pass=7")
     check_shown(chromium, ADD, 7)
     for identifier, at in (("next", 8), ("back", 7), ("last", 33), ("first", 0)):
@@ -295,7 +295,7 @@ def test_odd_traces_in_a_browser(chromium: Any, tmp_path: Path) -> None:
         (dataclasses.replace(ADD, passes=()), dataclasses.replace(example(), title=odd, passes=named))
     ):
         file = tmp_path / f"{number}.html"
-        file.write_text(html_page(trace), encoding="utf-8")
+        file.write_text(html_text(trace), encoding="utf-8")
         browsers.open_page(chromium, file, f"#pass={len(trace.passes)}")
         assert chromium.title == trace.title
         check_shown(

@@ -71,6 +71,8 @@ def test_cells_are_those_of_the_trace(trace: Trace) -> None:
     matched = sum(row in one.matched for one in trace.passes for row in rows)
     assert len(boxes(drawing, "matched")) == matched + LEGEND
     assert sum(isinstance(shape, Arrow) for shape in drawing.shapes) == matched + LEGEND
+    tagged = sum(one.tag[row] for one in trace.passes for row in rows)
+    assert len(boxes(drawing, "tag")) == tagged + LEGEND
     letters = [shape for shape in drawing.shapes if isinstance(shape, Letters) and shape.style in ("bit", "newbit")]
     places: dict[int, dict[int, str]] = {}
     for shape in letters[: -1 if letters[-1].y == max(one.y for one in letters) else None]:
@@ -105,7 +107,7 @@ def test_only_the_first_passes_of_many() -> None:
     assert picture(ADD, 9).height < picture(ADD).height
     many = addition(bits=8)
     assert f"the first {MOST_PASSES} of 65 passes" in svg_text(many)
-    assert "all 33 passes" in svg_text(ADD)
+    assert "are touched; 33 passes; the run" in svg_text(ADD)
 
 
 def test_rows_that_are_alike_are_counted() -> None:
@@ -126,10 +128,13 @@ def test_rows_that_are_alike_are_counted() -> None:
     [
         ({"mode": "add"}, "compare +", "compare +:"),
         ({"mode": "remove"}, "compare -", "compare -:"),
+        ({"mode": "others"}, "compare not", "compare not:"),
+        ({"mode": "all"}, "compare all", "compare all:"),
+        ({"mode": "none"}, "compare none", "compare none:"),
         ({"second": True}, "compare (2)", "(2):"),
         ({"kind": "shift", "key": {}, "distance": -2}, "shift -2", "shift:"),
         ({"kind": "plane", "key": {}, "changed": ((1, 0),)}, "plane", "plane (*):"),
-        ({"partner_key": {0: 0}, "distance": 1}, "compare", "Light blue"),
+        ({"partner_key": {0: 0}, "distance": 1}, "compare", "light blue"),
     ],
 )
 def test_marks_are_explained(changes: dict[str, object], kind: str, note: str) -> None:

@@ -108,7 +108,7 @@ def test_only_the_first_passes_of_many() -> None:
     diagram = wavedrom_json(ADD, 5)
     assert {len(lane["wave"]) for lane in check(diagram).values()} == {5}
     assert "passes 1 to 5 of 33" in diagram["foot"]["text"]
-    assert "all 33 passes" in wavedrom_json(ADD)["foot"]["text"]
+    assert wavedrom_json(ADD)["foot"]["text"].startswith("33 passes; ")
     check(wavedrom_json(dataclasses.replace(ADD, passes=())))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sim.waves.passes import KINDS, Write
+from sim.waves.passes import KINDS, MODES, Write
 from sim.waves.rows import ExampleRow
 from sim.waves.words import about_examples, sentence
 from tests.traces import example
@@ -22,10 +22,16 @@ COMPARE, WRITE_ALL, WRITE = TRACE.passes
          "compare: rows with a[0] = 1, b[0] = 1 are tagged as well; 0 of 4 rows match"),
         (COMPARE, {"mode": "remove", "second": True, "key": {7: 0}},
          "compare: rows with column 7 = 0 lose their tag in the second register; 1 of 4 rows matches"),
+        (COMPARE, {"mode": "others"},
+         "compare: rows with a[0] = 1, b[0] = 1 are not tagged, all others are; 1 of 4 rows matches"),
+        (COMPARE, {"mode": "all", "key": {0: 1}},
+         "compare: all rows are tagged, not only rows with a[0] = 1; 1 of 4 rows matches"),
+        (COMPARE, {"mode": "none", "key": {}, "matched": (0, 1, 2, 3)},
+         "compare: no row is tagged, not even rows of any content; 4 of 4 rows match"),
         (COMPARE, {"partner_key": {0: 0}, "distance": 2, "key": {2: 1}},
-         "compare: rows with d[0] = 1, and a[0] = 0 in the row 2 blocks further are tagged; 1 of 4 rows matches"),
+         "compare: rows with d[0] = 1, and a[0] = 0 in the row 2 blocks higher are tagged; 1 of 4 rows matches"),
         (COMPARE, {"partner_key": {0: 0}, "distance": 1, "key": {}},
-         "compare: rows with a[0] = 0 in the row 1 block further are tagged; 1 of 4 rows matches"),
+         "compare: rows with a[0] = 0 in the row 1 block higher are tagged; 1 of 4 rows matches"),
         (WRITE_ALL, {}, "write: d[0] <- 0 in all 4 rows; 4 cells change"),
         (WRITE, {}, "write: d[0] <- 1 in 1 tagged row; 1 cell changes"),
         (WRITE, {"writes": (Write(2, 0), Write(0, 1)), "second": True, "matched": (0, 1), "changed": ()},
@@ -37,11 +43,14 @@ COMPARE, WRITE_ALL, WRITE = TRACE.passes
          "plane: the plane port writes into b[0] in 4 rows; 2 cells change"),
         (WRITE, {"kind": "plane", "writes": (), "changed": (), "matched": (0, 1, 2, 3)},
          "plane: the plane port writes in 4 rows; 0 cells change"),
+        (WRITE, {"kind": "plane", "writes": (), "changed": (), "matched": (), "tag": (0, 1, 1, 1)},
+         "plane: the plane port writes the tags; 3 rows tagged"),
     ],
 )  # fmt: skip
 def test_sentences(one: Any, changes: dict[str, Any], says: str) -> None:
     changed = dataclasses.replace(one, **changes)
     assert changed.kind in KINDS
+    assert changed.mode in MODES
     assert sentence(TRACE, changed) == says
 
 
