@@ -89,8 +89,8 @@ def _cycles(steps: Iterable[Step], program: Program) -> Iterator[tuple[int, dict
     """Yield what the scope shows from which time on, as text or digits, and the boundary that is there."""
     idle = {**dict.fromkeys(_NUMBERS, "0"), **dict.fromkeys(_TEXTS, ""), **dict.fromkeys(_COLUMNS, "z")}
     yield 0, idle, None
-    count = group = time = period = 0
-    previous = ""
+    count = time = period = 0
+    started, previous = False, ""
     for step in steps:
         period, time = step.start - time, step.start
         one = step.passes[0] if step.passes else None
@@ -101,13 +101,12 @@ def _cycles(steps: Iterable[Step], program: Program) -> Iterator[tuple[int, dict
         if one:
             names = column_names(program.instructions[one.address])
             values |= _pass(one, names)
-        count += len(step.passes) if numbered else 0
         marker = None
         if step.decodes:
-            group, marker = 0, Marker(time, step.instruction.split()[0], of_pass=False)
-        elif one and one.kind != "plane" and (not group or (one.kind == "compare" != previous)):
-            group += 1
-            marker = Marker(time, f"{step.instruction.split()[0]} pass {group}", of_pass=True)
+            started, marker = False, Marker(time, step.instruction.split()[0], of_pass=False)
+        elif one and one.kind != "plane" and (not started or one.kind == "compare" != previous):
+            started, marker = True, Marker(time, f"{step.instruction.split()[0]} pass {count + 1}", of_pass=True)
+        count += len(step.passes) if numbered else 0
         previous = values["kind"]
         yield time, values, marker
     yield time + period, {**idle, "number": str(count)}, None

@@ -28,18 +28,20 @@ from sim.waves.cycles import Cycle, clock_cycles
 from sim.waves.gtkwave import instruction_texts
 from sim.waves.passes import Column, Pass, Trace, Write
 
-__all__ = ["MOST_PASSES", "ReplayError", "Step", "replay", "steps", "trace"]
+__all__ = ["MOST_PASSES", "SIGNALS", "ReplayError", "Step", "replay", "steps", "trace"]
 
 MOST_PASSES = 4096
 """Passes of a trace: each holds all cells."""
 
 _SLOTS = "xycf"
-_SIGNALS = (
+SIGNALS = (
     "run", "sequencer.operation", "sequencer.shift_tag_up", "sequencer.shift_tag_down", "sequencer.executed",
     "sequencer.counter", "sequencer.counted", "sequencer.starved", "sequencer.starting", "sequencer.waiting",
     "array.bus__match", "tags.tag", "tags.other", "tags.load", "plane_port.outstanding", "plane_port.column",
     "plane_port.write", "plane_port.blocks", "plane_port.planes",
 )  # fmt: skip
+"""Paths below the tile of the signals that a replay reads; the second tag register is not in every tile."""
+
 _PORT = (Opcode.LOAD, Opcode.STORE, Opcode.DRAIN, Opcode.RESTORE)
 _MODES = {
     ("none", False): "set", ("tagged", False): "add", ("tagged", True): "remove", ("all", True): "others",
@@ -147,6 +149,7 @@ def replay(
         if not golden.run(job).error and not np.array_equal(cells, golden.cells):
             wrong = np.flatnonzero((cells != golden.cells).any(axis=1)).tolist()
             raise ReplayError(f"the passes of {title} must leave the cells of the golden tile, not in columns {wrong}")
+    next(runs, None)  # raises where there is one more
     if len(traces) != len(jobs):
         raise ReplayError(f"the waves must show {len(jobs)} runs, not {len(traces)}")
     return traces
@@ -209,7 +212,7 @@ def steps(waves: Path, jobs: Sequence[Job], config: TileConfig) -> Iterator[Step
     """
     replayed = _Replay(config)
     run, begin = -1, 0
-    for number, cycle in enumerate(clock_cycles(waves, _SIGNALS)):
+    for number, cycle in enumerate(clock_cycles(waves, SIGNALS)):
         values = cycle.values
         replayed.check_tags(number, values)
         if values["sequencer.starting"]:
