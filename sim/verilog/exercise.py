@@ -28,10 +28,14 @@ from hw.isa import (
 )
 from hw.isa import scratches as writes_p
 
-__all__ = ["WIDTHS", "exercise", "forms", "refusals"]
+__all__ = ["WIDTHS", "Form", "exercise", "forms", "refusals"]
 
-WIDTHS = ((3, 5), (4, 4), (2, 3), (5, 6), (1, 4), (2, 2), (1, 2), (1, 1))
-"""Widths of the operands a and b; forms take them by turns, the next ones where some do not fit the columns."""
+WIDTHS = ((3, 5), (2, 4), (4, 5), (3, 4))
+"""Widths of the operands a and b, which forms take by turns. Where a may be narrower than b it is: bits that b alone has
+are steps of their own."""
+
+NARROW_WIDTHS = ((2, 3), (1, 3), (2, 2), (1, 2), (1, 1))
+"""Widths for forms that would not fit the columns otherwise, the first ones that do."""
 
 WINDOW = 32  # columns that are loaded and stored together
 LAST_OF_PORT = Opcode.RESTORE  # opcodes up to this one control the program or move planes
@@ -58,15 +62,20 @@ class Form:
         return dataclasses.replace(op, **places, p=p)
 
 
-def forms(config: TileConfig, widths: tuple[tuple[int, int], ...] = WIDTHS) -> list[Form]:
+def forms(config: TileConfig, turn: int = 0) -> list[Form]:
     """Every form of every computing instruction that fits the tile: kinds, signs, predicate, in place or beside.
 
     Forms for which the tile has too few columns or counter bits are left out.
+
+    Parameters
+    ----------
+    config : the tile.
+    turn : by how many places :data:`WIDTHS` is turned, so that forms get other widths.
     """
     found: list[Form] = []
     for number, (plain, in_place) in enumerate(_variants(config)):
-        for place in range(len(widths)):
-            a, b = widths[(number + place) % len(widths)]
+        first = (number + turn) % len(WIDTHS)
+        for a, b in (*WIDTHS[first:], *WIDTHS[:first], *NARROW_WIDTHS):
             form = _laid_out(plain, a, b, config, in_place=in_place)
             if violation(form.instruction, config) is None and form.columns <= min(WINDOW, config.columns):
                 found.append(form)
@@ -84,12 +93,14 @@ def exercise(config: TileConfig, seed: int, *, every: int = 1, turn: int = 0) ->
     config : the tile.
     seed : of planes and constants.
     every : 1 for all forms.
-    turn : by how many places :data:`WIDTHS` is turned, so that forms get other widths.
+    turn : as for :func:`forms`.
     """
     rng = np.random.default_rng(seed)
-    widths = WIDTHS[turn % len(WIDTHS) :] + WIDTHS[: turn % len(WIDTHS)]
     code = [*_load(0, config.columns), Instruction(Opcode.LOAD, kind=LoadKind.TAG, d_width=1)]
-    for number, group in enumerate(_groups(forms(config, widths)[::every], config)):
+    chosen = forms(config, turn)[::every]
+    # Few rows of a REDUCE add, so it is made twice.
+    chosen += [form for form in forms(config, turn + 1)[::every] if form.instruction.opcode == Opcode.REDUCE]
+    for number, group in enumerate(_groups(chosen, config)):
         columns = sum(form.columns for form in group)
         first = 5 * number % (config.columns - columns + 1)
         code += _load(first, columns)
@@ -147,6 +158,7 @@ def _laid_out(op: Instruction, a: int, b: int, config: TileConfig, *, in_place: 
     rule = OPERATIONS[Opcode(op.opcode)]
     if op.opcode == Opcode.REDUCE:
         op = dataclasses.replace(op, constant=min(config.taps, 3 if a % 2 else 4))
+        a = b
     tied = dict(rule.widths)
     if tied.get("b") == "a":
         b = a
