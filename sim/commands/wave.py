@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hw.config import TileConfig
     from sim.waves.passes import Trace
 
-__all__ = ["EXAMPLES", "add_parser", "main", "operation_text"]
+__all__ = ["EXAMPLES", "add_parser", "layer_job", "main", "operation_text"]
 
 EXAMPLES = {
     "LOAD": "",  # every example begins with one
@@ -144,7 +144,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.what == "op":
         what, job = arguments.name, _operation(arguments.name, config, arguments.seed)
     else:
-        what, job = _layer_job(arguments.name, arguments.layer, arguments.fill or 0, config, arguments.seed)
+        what, job = layer_job(arguments.name, arguments.layer, arguments.fill or 0, config, arguments.seed)
     with _recording(waves) as unfinished:
         outcome = _record(unfinished, waves, what, job, config, pictures, arguments)
     stream = sys.stderr if STANDARD_OUTPUT in pictures.values() else sys.stdout
@@ -306,7 +306,7 @@ def _operation(name: str, config: TileConfig, seed: int) -> Job:
     return Job(assemble(operation_text(name), config), [planes])
 
 
-def _layer_job(name: str, layer_name: str | None, number: int, config: TileConfig, seed: int) -> tuple[str, Job]:
+def layer_job(name: str, layer_name: str | None, number: int, config: TileConfig, seed: int) -> tuple[str, Job]:
     """Return a program of a layer of a network, on a random input of the network, and a text that says which it is.
 
     The layers before it are computed by the integer operators.
