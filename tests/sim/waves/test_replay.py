@@ -146,6 +146,19 @@ def test_an_addition(addition: tuple[Path, Job]) -> None:
     assert found.cycles == found.passes[-1].cycle + 2  # HALT takes one more
 
 
+def test_the_document_shows_the_passes_of_a_bit(addition: tuple[Path, Job]) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "waves.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- passes -->\n")[2].partition("\n<!-- end -->")[0].splitlines()[2:]
+    [found] = replay(addition[0], [addition[1]], TINY_CELLS, [""])
+    names = {column.index: column.name for column in found.columns}
+    for number, (line, made) in enumerate(zip(table, found.passes, strict=False), 1):
+        key = " ".join(f"{names[column]}={bit}" for column, bit in made.key.items())
+        written = " ".join(f"{names[write.column]}={write.value}" for write in made.writes)
+        kind = "write all" if made.all_rows else made.kind
+        assert [cell.strip() for cell in line.strip("|").split("|")][:4] == [str(number), kind, key, written]
+    assert len(table) == 1 + 8
+
+
 def test_chosen_passes(addition: tuple[Path, Job]) -> None:
     waves, one = addition
     [found] = replay(waves, [one], TINY_CELLS, [""])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ from tests.sim.waves.test_gtkwave import table
 
 SIMULATORS = ("icarus", "verilator")
 SMALL = CONFIGS["small"]
+
+FIGURE = Path(__file__).parents[3] / "docs" / "figures" / "addition.svg"
 
 ADD_SHOWS = {
     "clock", "passes", "key", "mask", "tags", "touched columns", "sequencer", "streams", "plane port", "status",
@@ -205,16 +208,16 @@ def test_programs_of_a_layer_are_those_of_the_layer() -> None:
 
 
 def test_pictures(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Each picture is written, without waves where none are asked for."""
+    """Each picture is written, without waves where none are asked for; the document's picture is what it shows."""
     files = {option: tmp_path / f"a.{option}" for option in ("svg", "png", "html")}
     options = [text for option, file in files.items() for text in (f"--{option}", str(file))]
-    command = ["wave", "op", "ADD a=0:1 b=1:1 d=2", *options, "--wavedrom", "-", "--passes", "1-9"]
+    command = ["wave", "op", "ADD a=0:2 b=2:2 d=4", *options, "--wavedrom", "-", "--passes", "1-17"]
     assert cli.main(command) == 0
     assert set(tmp_path.iterdir()) == set(files.values())
     captured = capfd.readouterr()
-    assert json.loads(captured.out)["head"]["text"] == "ADD a=0:1 b=1:1 d=2 on tiny"
-    assert captured.err.startswith("ADD a=0:1 b=1:1 d=2 on tiny: 45 cycles, svg in ")
-    assert files["svg"].read_text().startswith("<svg")
+    assert json.loads(captured.out)["head"]["text"] == "ADD a=0:2 b=2:2 d=4 on tiny"
+    assert captured.err.startswith("ADD a=0:2 b=2:2 d=4 on tiny: 53 cycles, svg in ")
+    assert files["svg"].read_text() == FIGURE.read_text(), f"bfimna {shlex.join(command[:3])} --svg {FIGURE.name}"
     assert files["png"].read_bytes().startswith(b"\x89PNG")
     assert "<html" in files["html"].read_text()
 
