@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sim.models import data_file
 from sim.report import version
-from sim.waves.passes import Column, Trace
+from sim.waves.passes import Column, Pass, Trace
 from sim.waves.rows import column_name, example_rows, fields, touched_columns
 from sim.waves.words import about_examples, sentence
 
@@ -43,6 +43,7 @@ def page_data(trace: Trace) -> dict[str, Any]:
 
     Rows are named in sets: strings of hexadecimal digits, of which digit i has rows 4i to 4i+3, the lowest in bit 0.
     ``sets`` has all of them, and other places their numbers there. Columns are named by their place in ``columns``.
+    Cells after a pass are those before it with the bits of ``flips`` (if there are none: ``changed``) the other way.
     """
     columns = touched_columns(trace, trace.passes)
     examples, kinds = example_rows(trace, trace.passes, columns, MOST_EXAMPLES)
@@ -101,7 +102,7 @@ def _passes(
             "kind": one.kind,
             "says": sentence(trace, one),
             "key": [[places[column], bit] for column, bit in sorted(one.key.items())],
-            "writes": sorted([places[write.column], write.value] for write in one.writes),
+            "writes": sorted([places[column], bit] for column, bit in _written(one).items()),
             "tag": sets.number(np.array(one.tag, np.uint8)),
             "matched": sets.number(_plane(one.matched, rows)),
             "share": round(len(one.matched) / rows, 3),
@@ -113,6 +114,13 @@ def _passes(
             told["flips"] = _sparse(flips, sets)
         yield told
         before = one.cells
+
+
+def _written(one: Pass) -> dict[int, int | str]:
+    """What a pass writes by column; a plane of the plane port has a bit of its own for each row."""
+    if one.kind == "plane":
+        return dict.fromkeys((column for column, _ in one.changed), "*")
+    return {write.column: write.value for write in one.writes}
 
 
 def _sparse(planes: NDArray[np.uint8], sets: _Sets) -> list[list[int]]:

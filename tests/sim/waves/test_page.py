@@ -17,8 +17,11 @@ import pytest
 from numpy.typing import NDArray
 
 from hw.config import CONFIGS
+from sim import cli
+from sim.waves import page
 from sim.waves.page import html_text, page_data
 from sim.waves.passes import Trace, Write
+from sim.waves.rows import touched_columns
 from tests import browser as browsers
 from tests.addition_trace import addition
 from tests.traces import example
@@ -161,13 +164,13 @@ def test_texts_are_escaped() -> None:
         ADD, title=text, columns=tuple(dataclasses.replace(one, name=text) for one in ADD.columns),
         passes=tuple(dataclasses.replace(one, instruction=text) for one in ADD.passes),
     )  # fmt: skip
-    page = html_text(trace)
-    assert "alert(1)</script>" not in page
-    assert "<!--" not in page
-    reader = Reader(page)
+    made = html_text(trace)
+    assert "alert(1)</script>" not in made
+    assert "<!--" not in made
+    reader = Reader(made)
     assert reader.contents["h1"] == [text]
-    assert told(page)["instructions"] == [text]
-    assert told(page)["columns"][0]["name"] == text
+    assert told(made)["instructions"] == [text]
+    assert told(made)["columns"][0]["name"] == text
 
 
 def test_page_is_the_same_each_time() -> None:
@@ -205,7 +208,9 @@ def check_shown(driver: Any, trace: Trace, at: int, rows: list[int] | None = Non
         assert matched == (one is not None and row in one.matched)
         assert marked == [int(one is not None and (column, row) in one.changed) for column in [*columns, -1]]
     key = one.key if one else {}
-    writes = {write.column: write.value for write in one.writes} if one else {}
+    writes: dict[int, Any] = {write.column: write.value for write in one.writes} if one else {}
+    if one and one.kind == "plane":
+        writes = dict.fromkeys((column for column, _ in one.changed), "*")
     for name, wanted in (("key", key), ("write", writes)):
         assert shown[name] == [[str(wanted.get(column, "")), column in wanted] for column in [*columns, -1]]
     if one:
@@ -284,6 +289,56 @@ def test_controls_in_a_browser(chromium: Any, tmp_path: Path) -> None:
     WebDriverWait(chromium, 10, 0.05).until(lambda driver: driver.find_element(By.ID, "play").text == "Play")
     check_shown(chromium, ADD, 33)
     assert browsers.messages(chromium) == []
+
+
+@NEEDS_BROWSER
+def test_rows_of_large_tiles_in_a_browser(chromium: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    trace = addition(CONFIGS["small"].replace(taps=40), bits=2)
+    examples = [row for row, _ in page_data(trace)["examples"]]
+    file = tmp_path / "large.html"
+    file.write_text(html_text(trace), encoding="utf-8")
+    browsers.open_page(chromium, file, "#pass=7")
+    check_shown(chromium, trace, 7, examples)
+    chromium.find_element(By.ID, "all").click()
+    check_shown(chromium, trace, 7, [*range(512)])
+    chromium.find_element(By.ID, "from").send_keys(Keys.CONTROL, "a", Keys.NULL, "600", Keys.TAB)
+    check_shown(chromium, trace, 7, [*range(600, 640)])
+    chromium.find_element(By.ID, "all").click()
+    check_shown(chromium, trace, 7, examples)
+    assert browsers.messages(chromium) == []
+
+
+@pytest.mark.slow
+@NEEDS_BROWSER
+@pytest.mark.parametrize("operation", ["ADD", "MUL", "CMP", "DOT", "REDUCE"])
+def test_operations_of_the_verilog_in_a_browser(
+    operation: str, chromium: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    drawn: list[Trace] = []
+
+    def draw(trace: Trace) -> str:
+        drawn.append(trace)
+        return html_text(trace)
+
+    monkeypatch.setattr(page, "html_text", draw)
+    file = tmp_path / "operation.html"
+    assert cli.main(["wave", "op", operation, "--html", str(file)]) == 0
+    [trace] = drawn
+    shown = dataclasses.replace(trace, columns=touched_columns(trace, trace.passes))
+    browsers.open_page(chromium, file)
+    chromium.find_element(By.ID, "all").click()
+    slider = chromium.find_element(By.ID, "slider")
+    for at in range(len(trace.passes) + 1):
+        check_shown(chromium, shown, at, [*range(trace.config.rows)])
+        slider.send_keys(Keys.ARROW_RIGHT)
+    assert browsers.messages(chromium) == []
+    assert file.stat().st_size < 1_000_000
 
 
 @NEEDS_BROWSER
