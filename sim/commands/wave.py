@@ -142,7 +142,8 @@ def main(arguments: argparse.Namespace) -> int:
             raise UserError(f"--{option} is for networks: bfimna wave run MODEL --{option} {OF_NETWORKS[option]}")
     config = load_config(arguments.config or CONFIGS_USED[arguments.what])
     if arguments.what == "op":
-        what, job = arguments.name, _operation(arguments.name, config, arguments.seed)
+        what = "; ".join(line.strip() for line in arguments.name.splitlines())
+        job = _operation(arguments.name, config, arguments.seed)
     else:
         what, job = layer_job(arguments.name, arguments.layer, arguments.fill or 0, config, arguments.seed)
     with _recording(waves) as unfinished:
@@ -222,22 +223,21 @@ def _record(
         for option, target in pictures.items():
             _draw(option, trace, target)
     if waves is not None:
-        _annotate(recorded, waves, job, config)
-    if unfinished.suffix == ".fst":
-        from sim.waves.fst import to_fst
-
-        to_fst(recorded, unfinished)
+        _finish(recorded, unfinished, waves, job, config)
     return outcome
 
 
-def _annotate(recorded: Path, waves: Path, job: Job, config: TileConfig) -> None:
-    """Add the passes to recorded waves, and write the files with which GTKWave shows them as *waves*."""
+def _finish(recorded: Path, unfinished: Path, waves: Path, job: Job, config: TileConfig) -> None:
+    """Make waves with passes of recorded ones, and write the files with which GTKWave shows them as *waves*."""
     from sim.waves.derived import add_passes
+    from sim.waves.fst import to_fst
     from sim.waves.gtkwave import save_file, translations
     from sim.waves.recording import read_header
     from sim.waves.replay import steps
 
     markers = add_passes(recorded, steps(recorded, [job], config), job.program, config.rows)
+    if unfinished.suffix == ".fst":
+        to_fst(recorded, unfinished)
     texts = translations(config, job.program)
     files = {name: waves.with_suffix(f".{name}.txt") for name in texts}
     names = {name: file.name for name, file in files.items()}
