@@ -39,8 +39,6 @@ def refuses(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyte
          ["run", "resnet"]),
         (r"--fill must be from 0 to 63, as layer conv1 takes 64 programs on small, not 64",
          ["run", "resnet8", "--layer", "conv1", "--fill", "64"]),
-        (r"--fill must be from 0 to 0, as layer fc1 takes 1 program on small, not -1",
-         ["run", "resnet8", "--layer", "fc1", "--fill", "-1"]),
         (r"--fill is for networks: bfimna wave run MODEL --fill N", ["op", "ADD", "--fill", "1"]),
         (r"--passes is for pictures: one of --svg, --png, --html, --wavedrom", ["op", "ADD", "--passes", "1-4"]),
         (r"--passes must be two numbers from 1, as 3-17, not '4-3'; see bfimna wave --help",
@@ -55,13 +53,6 @@ def refuses(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pyte
 )  # fmt: skip
 def test_mistakes(refuses: Refuses, text: str, arguments: list[str]) -> None:
     refuses(text, *arguments)
-
-
-def test_passes_that_the_run_does_not_have(refuses: Refuses) -> None:
-    refuses(
-        r"--passes must be among the 9 passes of the run, not 10-12",
-        *("op", "ADD a=0:1 b=1:1 d=2", "--svg", "a.svg", "--passes", "10-12"),
-    )
 
 
 def test_fst_needs_its_converter(refuses: Refuses, monkeypatch: pytest.MonkeyPatch) -> None:

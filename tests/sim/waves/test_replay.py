@@ -222,6 +222,7 @@ def test_as_many_runs_as_jobs(addition: tuple[Path, Job]) -> None:
         replay(waves, [], TINY_CELLS, [])
 
 
+@pytest.mark.slow
 def test_trace_runs_a_job(addition: tuple[Path, Job]) -> None:
     waves, one = addition
     found = trace(one, TINY_CELLS)
