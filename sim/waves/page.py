@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sim.models import data_file
 from sim.report import version
 from sim.waves.passes import Column, Pass, Trace
-from sim.waves.rows import column_name, example_rows, fields, touched_columns
+from sim.waves.rows import column_name, example_rows, fields, runs, touched_columns
 from sim.waves.words import about_examples, sentence
 
 __all__ = ["html_text", "page_data"]
@@ -50,16 +50,16 @@ def page_data(trace: Trace) -> dict[str, Any]:
     sets = _Sets()
     indices = [column.index for column in columns]
     texts = {text: place for place, text in enumerate(dict.fromkeys(one.instruction for one in trace.passes))}
-    runs = list(_runs(trace))
+    stretches = runs(trace.passes)
     return {
         "rows": trace.config.rows,
         "columns": list(_columns(columns)),
         "examples": [[example.row, example.alike] for example in examples],
         "about": about_examples(examples, kinds, trace.config.rows),
         "instructions": list(texts),
-        "runs": [[texts[trace.passes[begin].instruction], begin, end] for begin, end in runs],
+        "runs": [[texts[trace.passes[run.start].instruction], run.start, run.stop] for run in stretches],
         "first": [sets.number(plane) for plane in trace.first_cells[indices]],
-        "passes": list(_passes(trace, columns, sets, texts, runs)),
+        "passes": list(_passes(trace, columns, sets, texts, stretches)),
         "sets": sets.texts,
     }
 
@@ -82,12 +82,12 @@ class _Sets:
 
 
 def _passes(
-    trace: Trace, columns: Sequence[Column], sets: _Sets, texts: dict[str, int], runs: Sequence[tuple[int, int]]
+    trace: Trace, columns: Sequence[Column], sets: _Sets, texts: dict[str, int], stretches: Sequence[range]
 ) -> Iterator[dict[str, Any]]:
     places = {column.index: place for place, column in enumerate(columns)}
     indices = list(places)
     rows = trace.config.rows
-    starts = {begin: number for number, (begin, _) in enumerate(runs)}
+    starts = {stretch.start: number for number, stretch in enumerate(stretches)}
     before, run = trace.first_cells, 0
     for number, one in enumerate(trace.passes):
         run = starts.get(number, run)
@@ -102,7 +102,7 @@ def _passes(
             "kind": one.kind,
             "says": sentence(trace, one),
             "key": [[places[column], bit] for column, bit in sorted(one.key.items())],
-            "writes": sorted([places[column], bit] for column, bit in _written(one).items()),
+            "write": sorted([places[column], bit] for column, bit in _written(one).items()),
             "tag": sets.number(np.array(one.tag, np.uint8)),
             "matched": sets.number(_plane(one.matched, rows)),
             "share": round(len(one.matched) / rows, 3),
@@ -139,15 +139,6 @@ def _columns(columns: Sequence[Column]) -> Iterator[dict[str, Any]]:
         for column in group:
             told = {"index": column.index, "name": column_name(column)}
             yield told | {"field": 1} if place and column is group[0] else told
-
-
-def _runs(trace: Trace) -> Iterator[tuple[int, int]]:
-    """Stretches of passes of one instruction, as first and last + 1."""
-    begin = 0
-    for place in range(1, len(trace.passes) + 1):
-        if place == len(trace.passes) or trace.passes[place].address != trace.passes[begin].address:
-            yield begin, place
-            begin = place
 
 
 def _subtitle(trace: Trace) -> str:

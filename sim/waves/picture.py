@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sim.waves import drawing
 from sim.waves.drawing import Arrow, Box, Drawing, Letters, Shape, Style, Text
-from sim.waves.rows import ExampleRow, column_name, example_rows, fields, touched_columns
+from sim.waves.rows import ExampleRow, column_name, example_rows, fields, runs, touched_columns
 from sim.waves.words import about_examples
 
 if TYPE_CHECKING:
@@ -149,13 +149,12 @@ def picture(trace: Trace, most_passes: int = MOST_PASSES) -> Drawing:
     shapes += _cells(page, y, trace.first_cells)
     shapes.append(Text("kind", KIND, y + BASE, "at first"))
     y += LINE
-    address: int | None = None
+    starts = {run.start for run in runs(page.passes)}
     for number, one in enumerate(page.passes):
-        if one.address != address:
-            address = one.address
+        if number in starts:
             shapes += _band(page, y, one)
             y += LINE + 2
-        elif one.kind == "compare" and page.passes[number - 1].kind != "compare":
+        elif one.kind == "compare" and page.passes[number - 1].kind not in ("compare", "plane"):
             shapes.append(Box("rule", MARGIN, y - 1, page.width - 2 * MARGIN, 1))
         shapes += _line(page, y, number)
         y += LINE
@@ -169,7 +168,8 @@ def picture(trace: Trace, most_passes: int = MOST_PASSES) -> Drawing:
 
 def _page(trace: Trace, passes: Sequence[Pass]) -> _Page:
     columns = touched_columns(trace, passes)
-    key = _strip(columns, KIND + 76, KEY_CELL)
+    kind = max([len(_kind(one)) for one in passes] + [9])
+    key = _strip(columns, KIND + 13 + 7 * kind, KEY_CELL)
     numbers = tuple(key.right + 46 + 62 * place for place in range(3))
     left = numbers[-1] + 26
     one = _strip(columns, 0, CELL).right + TAG + 18
@@ -356,7 +356,7 @@ def _notes(page: _Page) -> Iterator[str]:
         (any(one.second for one in page.passes), "(2): with the second tag register."),
         (
             any(one.partner_key for one in page.passes),
-            "light blue: compared in the partner row, some row blocks higher.",
+            "light blue, at the right: compared in the partner row, some row blocks higher.",
         ),
         (any(one.kind == "shift" for one in page.passes), "shift: tags move by so many row blocks."),
         (

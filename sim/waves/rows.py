@@ -1,7 +1,8 @@
-"""Which columns and rows of a tile are shown: those that passes touch, and a few rows that stand for all of them."""
+"""What of a tile and its run is shown: columns that passes touch, rows that stand for all, runs of instructions."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim.waves.passes import Column, Pass, Trace
 
-__all__ = ["ExampleRow", "column_name", "example_rows", "fields", "touched_columns"]
+__all__ = ["ExampleRow", "column_name", "example_rows", "fields", "runs", "touched_columns"]
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,32 @@ def column_name(column: Column) -> str:
 
 
 def fields(columns: Sequence[Column]) -> tuple[tuple[Column, ...], ...]:
-    """Return *columns* in groups: neighbours whose names differ in the bit alone are a field."""
-    groups: list[list[Column]] = []
-    for column in columns:
-        stem = column.name.partition("[")[0]
-        if groups and groups[-1][-1].name.partition("[")[0] == stem:
-            groups[-1].append(column)
-        else:
-            groups.append([column])
-    return tuple(map(tuple, groups))
+    """Return *columns* in groups: neighbours are a field when their names differ in the bit alone, as they should."""
+    return tuple(tuple(group) for _, group in itertools.groupby(columns, _field))
+
+
+def _field(column: Column) -> tuple[str, int]:
+    """Return the name of a field and its first column; -1 for a column without a bit."""
+    name, _, bit = column.name.partition("[")
+    return name, column.index - int(bit[:-1]) if bit[:-1].isdecimal() else -1
+
+
+def runs(passes: Sequence[Pass]) -> tuple[range, ...]:
+    """Return the stretches of *passes* that belong to one instruction, in order and without gaps.
+
+    Planes that the plane port writes while an instruction goes on belong to the stretch of that instruction.
+    """
+    found: list[range] = []
+    for place, one in enumerate(passes):
+        if found:
+            begin = found[-1].start
+            rest = passes[place:] if one.kind == "plane" else [one]
+            goes_on = next((later for later in rest if later.kind != "plane"), one)
+            if passes[begin].address in (one.address, goes_on.address):
+                found[-1] = range(begin, place + 1)
+                continue
+        found.append(range(place, place + 1))
+    return tuple(found)
 
 
 def example_rows(

@@ -146,7 +146,7 @@ def _with_gaps(passes: Sequence[Pass], letters: Sequence[str]) -> str:
     """The letters of a lane, with a gap where cycles without a pass lie between two."""
     wave: list[str] = []
     for place, (one, letter) in enumerate(zip(passes, letters, strict=True)):
-        if place and one.cycle != passes[place - 1].cycle + 1:
+        if place and one.cycle > passes[place - 1].cycle + 1:
             wave.append(GAP)
         wave.append(letter)
     return "".join(wave)

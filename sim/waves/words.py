@@ -40,8 +40,8 @@ def about_examples(examples: Sequence[ExampleRow], kinds: int, rows: int) -> str
     if kinds == 1:
         return f"The row shown stands for all {rows:,}, which do the same in these passes."
     alike = sum(example.alike for example in examples)
-    shown = _many(len(examples), "row")
-    return f"The {shown} shown stand for {alike:,} of {rows:,}; {kinds:,} kinds of rows differ in these passes."
+    shown = "row shown stands" if len(examples) == 1 else f"{len(examples)} rows shown stand"
+    return f"The {shown} for {alike:,} of {rows:,}; {kinds:,} kinds of rows differ in these passes."
 
 
 def _compare(one: Pass, names: Mapping[int, str]) -> str:

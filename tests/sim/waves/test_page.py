@@ -105,7 +105,7 @@ def test_data_are_those_of_the_trace(trace: Trace) -> None:
         assert (found["cycle"], found["kind"]) == (one.cycle, one.kind)
         assert data["instructions"][found["instruction"]] == one.instruction
         assert {indices[place]: bit for place, bit in found["key"]} == one.key
-        assert {Write(indices[place], bit) for place, bit in found["writes"]} == {*one.writes}
+        assert {Write(indices[place], bit) for place, bit in found["write"]} == {*one.writes}
         assert rows_of(data, found["tag"]) == [row for row, bit in enumerate(one.tag) if bit]
         assert rows_of(data, found["matched"]) == [*one.matched]
         changed = {(indices[place], row) for place, number in found["changed"] for row in rows_of(data, number)}
@@ -186,6 +186,7 @@ return {
   rows: [...document.querySelectorAll("#cells tr")].map((row) =>
     [Number(row.dataset.row), line(row), row.classList.contains("matched"), marked(row)]),
   key: bits("key", "compare"),
+  partner: document.getElementById("partner") ? bits("partner", "partner") : [],
   write: bits("write", "write"),
   sentence: document.getElementById("sentence").textContent,
   instruction: document.getElementById("instruction").textContent,
@@ -213,6 +214,9 @@ def check_shown(driver: Any, trace: Trace, at: int, rows: list[int] | None = Non
         writes = dict.fromkeys((column for column, _ in one.changed), "*")
     for name, wanted in (("key", key), ("write", writes)):
         assert shown[name] == [[str(wanted.get(column, "")), column in wanted] for column in [*columns, -1]]
+    partners = one.partner_key if one else {}
+    partner = [[str(partners.get(column, "")), column in partners] for column in [*columns, -1]]
+    assert shown["partner"] == (partner if any(one.partner_key for one in trace.passes) else [])
     if one:
         assert shown["place"] == f"pass {at} of {len(trace.passes)}, cycle {one.cycle}"
         assert shown["instruction"] == one.instruction
@@ -339,6 +343,20 @@ def test_operations_of_the_verilog_in_a_browser(
         slider.send_keys(Keys.ARROW_RIGHT)
     assert browsers.messages(chromium) == []
     assert file.stat().st_size < 1_000_000
+
+
+@NEEDS_BROWSER
+def test_partners_in_a_browser(chromium: Any, tmp_path: Path) -> None:
+    first, *others = example().passes
+    trace = dataclasses.replace(
+        example(), passes=(dataclasses.replace(first, partner_key={0: 0, 2: 1}, distance=1), *others)
+    )
+    file = tmp_path / "partners.html"
+    file.write_text(html_text(trace), encoding="utf-8")
+    for at in range(3):
+        browsers.open_page(chromium, file, f"#pass={at}")
+        check_shown(chromium, trace, at)
+    assert browsers.messages(chromium) == []
 
 
 @NEEDS_BROWSER

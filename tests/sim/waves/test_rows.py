@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sim.waves.passes import Column, Write
-from sim.waves.rows import column_name, example_rows, fields, touched_columns
+from sim.waves.rows import column_name, example_rows, fields, runs, touched_columns
 from tests.addition_trace import addition
 from tests.traces import example
 
@@ -29,6 +29,40 @@ def test_columns_without_a_name_have_a_number() -> None:
 def test_fields_are_neighbours_of_one_name() -> None:
     assert [len(group) for group in fields(ADD.columns)] == [4, 4, 1]
     assert fields([]) == ()
+    columns = [
+        (0, "a[0]"),
+        (2, "a[2]"),
+        (3, "a[0]"),
+        (4, "a[1]"),
+        (5, "b[2]"),
+        (6, "p"),
+        (9, ""),
+        (20, ""),
+        (21, "p"),
+        (22, ""),
+    ]
+    groups = fields([Column(index, name) for index, name in columns])
+    assert [[column.index for column in group] for group in groups] == [[0, 2], [3, 4], [5], [6], [9, 20], [21], [22]]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "addresses", "stretches"),
+    [
+        ("", "", []),
+        ("ccc", "001", [(0, 2), (2, 3)]),
+        ("cpcpc", "01011", [(0, 3), (3, 5)]),
+        ("cppc", "0120", [(0, 4)]),
+        ("cpp", "011", [(0, 1), (1, 3)]),
+        ("pcp", "010", [(0, 1), (1, 2), (2, 3)]),
+    ],
+)
+def test_stretches_of_instructions(kinds: str, addresses: str, stretches: list[tuple[int, int]]) -> None:
+    names = {"c": "compare", "p": "plane"}
+    passes = [
+        dataclasses.replace(ADD.passes[0], kind=names[kind], address=int(address))
+        for kind, address in zip(kinds, addresses, strict=True)
+    ]
+    assert [(run.start, run.stop) for run in runs(passes)] == stretches
 
 
 @pytest.mark.parametrize("most", [1, 3, 6, 16, 100])

@@ -93,6 +93,9 @@ def test_gaps_are_drawn() -> None:
     for lane in check(diagram).values():
         assert lane["wave"][1] == "|"
         assert lane["wave"].count("|") == 1
+    together = [dataclasses.replace(one, cycle=1) for one in example().passes]
+    for lane in check(wavedrom_json(dataclasses.replace(example(), passes=tuple(together)))).values():
+        assert "|" not in lane["wave"]
 
 
 def test_planes_and_partners() -> None:

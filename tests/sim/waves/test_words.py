@@ -59,6 +59,7 @@ def test_sentences(one: Any, changes: dict[str, Any], says: str) -> None:
     [
         ([(0, 1), (1, 1), (2, 1), (3, 1)], 4, "All rows are shown."),
         ([(0, 4)], 1, "The row shown stands for all 4, which do the same in these passes."),
+        ([(0, 2)], 3, "The row shown stands for 2 of 4; 3 kinds of rows differ in these passes."),
         ([(0, 1), (1, 2)], 3, "The 2 rows shown stand for 3 of 4; 3 kinds of rows differ in these passes."),
     ],
 )
