@@ -17,6 +17,7 @@ from sim.assembler import assemble
 from sim.commands.wave import EXAMPLES, operation_text
 from sim.errors import UserError
 from sim.rtl_engine import RtlEngine
+from sim.tools import SIMULATORS
 from sim.waves.cycles import clock_cycles
 from sim.waves.passes import KINDS, MODES, Trace, Write
 from sim.waves.recording import tidy
@@ -51,9 +52,11 @@ def job(text: str, config: TileConfig, seed: int) -> Job:
     return Job(program, [rng.integers(0, 2, (int(planes or 1), sizes[kind]), np.uint8) for kind, planes in loads])
 
 
-def recorded(jobs: Sequence[Job], config: TileConfig, waves: Path) -> list[int]:
+def recorded(
+    jobs: Sequence[Job], config: TileConfig, waves: Path, simulator: str = "icarus", stalls: float = 0.0
+) -> list[int]:
     """Run jobs on one tile and leave its tidy waves; return their cycles."""
-    with RtlEngine(config, "icarus", waves=waves) as engine:
+    with RtlEngine(config, simulator, waves=waves, stall_probability=stalls) as engine:
         cycles = [engine.run(one).cycles for one in jobs]
     tidy(waves, kept_signals())
     return cycles
@@ -100,6 +103,25 @@ def test_every_instruction(config: TileConfig, tmp_path: Path) -> None:
     assert {"set", "add", "remove"} <= {one.mode for one in passes}
     assert any(one.partner_key for one in passes) == config.vertical
     assert any(one.second for one in passes) == (config.passes == "two_tags")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_a_tile_that_stands_still(simulator: str, tmp_path: Path) -> None:
+    """Pauses of the streams move passes, and change nothing else."""
+    jobs = [job(text, TINY_CELLS, seed) for seed, text in enumerate(MORE.values())]
+    traces: list[list[Trace]] = []
+    for stalls in (0.0, 0.4):
+        waves = tmp_path / f"{stalls}.vcd"
+        cycles = recorded(jobs, TINY_CELLS, waves, simulator, stalls)
+        traces.append(replay(waves, jobs, TINY_CELLS, list(MORE)))
+        assert [one.cycles for one in traces[-1]] == cycles
+    for one, other in zip(*traces, strict=True):
+        assert other.cycles > one.cycles
+        for kinds in (("plane",), ("compare", "write", "shift")):  # DOTs and planes may meet in other cycles
+            assert [dataclasses.replace(made, cycle=0) for made in one.passes if made.kind in kinds] == [
+                dataclasses.replace(made, cycle=0) for made in other.passes if made.kind in kinds
+            ]
 
 
 def check(one: Trace) -> None:
