@@ -86,6 +86,7 @@ def main(arguments: argparse.Namespace) -> int:
         return _report(arguments)
     if arguments.output == STANDARD_OUTPUT:
         return _to_standard_output(arguments)
+    check_output(arguments.output, "--output file")
     target = Path(arguments.output)
     if target.suffix != SUFFIX or not _is_plain(target.stem):
         raise UserError(
@@ -93,7 +94,6 @@ def main(arguments: argparse.Namespace) -> int:
             f"not {arguments.output!r}"
         )
     description = str(target.with_suffix(".json")) if arguments.json is None else arguments.json
-    check_output(arguments.output, "--output file")
     _check_description(arguments.output, description)
     part = _part(load_system(arguments.config), arguments)
 
@@ -116,9 +116,8 @@ def main(arguments: argparse.Namespace) -> int:
     )
     bench = f"{target.stem}_tb"
     if f"{bench}.v" in package.files:
-        sys.stdout.write(
-            f"to check it, in its folder: iverilog -g2005 -o {bench}.vvp {target.name} {bench}.v && vvp -n {bench}.vvp\n"
-        )
+        compiled = f"iverilog -g2005 -o {bench}.vvp {target.name} {bench}.v"
+        sys.stdout.write(f"to check it, in its folder: {compiled} && vvp -n {bench}.vvp\n")
     else:
         sys.stdout.write(f"no test bench is written for part {part.name} alone\n")
     return 0

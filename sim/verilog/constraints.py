@@ -48,7 +48,7 @@ def pcf(title: str, ports: Sequence[Port], period: float) -> str:
         f"# Pins of {title} on an iCE40, for nextpnr-ice40 --pcf.",
         f"set_frequency clk {_megahertz(period)}",
         "",
-        *_pins(ports, lambda bit: f"# set_io {bit} PIN"),
+        *_pins(ports, "# set_io {bit} PIN"),
     )
 
 
@@ -58,7 +58,7 @@ def lpf(title: str, ports: Sequence[Port], period: float) -> str:
         f"# Pins of {title} on an ECP5, for nextpnr-ecp5 --lpf.",
         f'FREQUENCY PORT "clk" {_megahertz(period)} MHZ;',
         "",
-        *_pins(ports, lambda bit: f'# LOCATE COMP "{bit}" SITE "PIN"; IOBUF PORT "{bit}" IO_TYPE=LVCMOS33;'),
+        *_pins(ports, '# LOCATE COMP "{bit}" SITE "PIN"; IOBUF PORT "{bit}" IO_TYPE=LVCMOS33;'),
     )
 
 
@@ -68,7 +68,7 @@ def xdc(title: str, ports: Sequence[Port], period: float) -> str:
         f"# Pins of {title} on a Xilinx device. Times are in ns.",
         f"create_clock -name clk -period {period:.3f} [get_ports clk]",
         "",
-        *_pins(ports, lambda bit: f"# set_property -dict {{PACKAGE_PIN PIN IOSTANDARD LVCMOS33}} [get_ports {{{bit}}}]"),
+        *_pins(ports, "# set_property -dict {{PACKAGE_PIN PIN IOSTANDARD LVCMOS33}} [get_ports {{{bit}}}]"),
     )
 
 
@@ -89,8 +89,8 @@ def _megahertz(period: float) -> str:
     return f"{1000 / period:.3f}"
 
 
-def _pins(ports: Sequence[Port], line: Callable[[str], str]) -> list[str]:
-    """A line to fill in for each bit of each port."""
+def _pins(ports: Sequence[Port], line: str) -> list[str]:
+    """A line to fill in, with the name of the bit in it, for each bit of each port."""
     lines = ["# Fill in PIN and remove the first '#' of a line. A design around the module keeps wide ports inside."]
     for port in ports:
         lines.append("")
@@ -98,5 +98,5 @@ def _pins(ports: Sequence[Port], line: Callable[[str], str]) -> list[str]:
             lines.append(f"# {port.name}[{port.width - 1}:0], {port.direction}: {port.width} bits, to be kept inside")
             continue
         bits = [port.name] if port.width == 1 else [f"{port.name}[{bit}]" for bit in range(port.width)]
-        lines += [f"# {port.name}, {port.direction}: {port.meaning}", *map(line, bits)]
+        lines += [f"# {port.name}, {port.direction}: {port.meaning}", *(line.format(bit=bit) for bit in bits)]
     return lines

@@ -98,7 +98,7 @@ def _opcodes(config: TileConfig) -> dict[str, dict[str, Any]]:
                 for name, (role, limit) in roles.items()
                 if role is not Role.UNUSED
             },
-            "widths": {field: wanted for field, wanted in rule.widths},
+            "widths": dict(rule.widths),
             "kinds": {kind.name: int(kind) for kind in legal_kinds(opcode, config)},
             "predicate": rule.predicate,
             "in_place": rule.in_place,

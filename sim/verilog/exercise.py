@@ -31,7 +31,7 @@ from hw.isa import scratches as writes_p
 __all__ = ["WIDTHS", "Form", "exercise", "forms", "refusals"]
 
 WIDTHS = ((3, 5), (2, 4), (4, 5), (3, 4))
-"""Widths of the operands a and b, which forms take by turns. Where a may be narrower than b it is: bits that b alone has
+"""Widths of the operands a and b, which forms take by turns. Where a may be narrower than b it is: bits that only b has
 are steps of their own."""
 
 NARROW_WIDTHS = ((2, 3), (1, 3), (2, 2), (1, 2), (1, 1))

@@ -62,14 +62,23 @@ def make_package(part: Part, stem: str, period: float) -> Package:
 
 def _bench(part: Part, stem: str) -> dict[str, str]:
     """Test bench and vectors; nothing for a part that has none."""
-    if not isinstance(part.config, TileConfig):
-        return {}
-    from sim.verilog.test_bench import tile_test_bench
-    from sim.verilog.vectors import tile_runs, tile_vectors
+    if isinstance(part.config, TileConfig):
+        from sim.verilog.test_bench import tile_test_bench
+        from sim.verilog.vectors import tile_runs, tile_vectors
 
-    vectors = tile_vectors(part.config, tile_runs(part.config))
-    files = {f"{stem}_tb_{name}.hex": text for name, text in vectors.files.items()}
-    return {f"{stem}_tb.v": tile_test_bench(part.config, vectors, stem)} | files
+        vectors = tile_vectors(part.config, tile_runs(part.config))
+        text = tile_test_bench(part.config, vectors, stem)
+    elif part.name == "accelerator":
+        from sim.verilog.accelerator_bench import accelerator_test_bench
+        from sim.verilog.accelerator_vectors import accelerator_vectors
+
+        vectors = accelerator_vectors(part.config)
+        if vectors is None:
+            return {}
+        text = accelerator_test_bench(part.config, vectors, stem)
+    else:
+        return {}
+    return {f"{stem}_tb.v": text, **{f"{stem}_tb_{name}.hex": words for name, words in vectors.files.items()}}
 
 
 def write_files(files: dict[Path, str], what: str) -> None:

@@ -55,7 +55,9 @@ class Part:
 
         if self.name == "accelerator":
             return Accelerator(self.config)
-        return Cluster(self.config) if self.name == "cluster" else TileSlot(self.config, self.name)
+        if self.name == "cluster":
+            return Cluster(self.config)
+        return TileSlot(self.config, "cap" if self.name == "cap" else "map")
 
     def verilog(self) -> str:
         """Its Verilog, the same text for the same part."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.verilog.members import members, port_meaning
 
@@ -57,16 +57,22 @@ def ports(component: Component) -> list[Port]:
         meaning = port_meaning(name, meanings)
         if meaning is None:
             raise KeyError(f"the docstring of {type(component).__name__} must have port {name} among its members")
-        kind = member.shape
-        coded = isinstance(kind, type) and issubclass(kind, IntEnum)
+        kind: Any = member.shape
         found.append(
             Port(
                 name,
                 "in" if member.flow.name == "In" else "out",
                 Shape.cast(kind).width,
                 meaning,
-                tuple((code.name, int(code)) for code in kind) if coded else (),
+                _codes(kind),
             )
         )
     names = {port.name for port in found}
     return [Port(name, "in", 1, meaning) for name, meaning in CLOCK.items() if name not in names] + found
+
+
+def _codes(shape: Any) -> tuple[tuple[str, int], ...]:
+    """Names and values of an enumeration; nothing of another shape."""
+    if not (isinstance(shape, type) and issubclass(shape, IntEnum)):
+        return ()
+    return tuple((code.name, int(code)) for code in list(shape))

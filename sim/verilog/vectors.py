@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from golden.engine import Job, Outcome
 from golden.tile import GoldenTile
 from hw.config import TileConfig
 from hw.counter_map import COUNTERS
-from hw.isa import LoadKind, Opcode
+from hw.isa import Opcode
 from sim.rtl_engine import to_beats
 from sim.verilog.exercise import exercise, refusals
 
-__all__ = ["RUN_WORDS", "Run", "Vectors", "tile_runs", "tile_vectors"]
+__all__ = ["RUN_WORDS", "Run", "Vectors", "numbers", "tile_runs", "tile_vectors"]
 
 RUN_WORDS = ("words", "beats in", "beats out", "stalls", "reset after", "error", "error address", "cycles",
              "limit", "counted", *(counter.name for counter in COUNTERS))  # fmt: skip
@@ -23,6 +23,7 @@ which it is given up, a bit for each counter that is compared, and the counters.
 
 MANY_ROWS = 1024  # of a tile whose programs are kept short, as each of their planes is long
 RESET_AFTER = 150
+LIMIT_FACTOR, LIMIT_CYCLES = 16, 1000  # a run is given up after so many times its cycles and words, and so many more
 
 
 @dataclass(frozen=True)
@@ -83,34 +84,42 @@ def tile_runs(config: TileConfig, seed: int = 1) -> list[Run]:
 
 def tile_vectors(config: TileConfig, runs: Sequence[Run]) -> Vectors:
     """The vectors of these runs, the same text for the same runs."""
-    program: list[str] = []
-    beats_in: list[str] = []
-    beats_out: list[str] = []
-    table = [f"{config.hash:x} // config hash"]
-    counts = {"program": 0, "in": 0, "out": 0, "runs": 1}
-    for number, run in enumerate(runs):
-        words = run.job.program.words
-        incoming, outgoing = _incoming(run, config), _outgoing(run, config)
-        heading = f"// run {number}: {run.name}"
-        for lines, name, values in (
-            (program, "program", words), (beats_in, "in", incoming), (beats_out, "out", outgoing)
-        ):  # fmt: skip
-            lines += [heading, *(f"{value:x}" for value in values)]
-            counts[name] += len(values)
-        row = _row(run, config, len(words), len(incoming), len(outgoing))
-        table += [heading, *(f"{value:x} // {name}" for name, value in row.items())]
-        counts["runs"] += len(row)
-    files = {"program": program, "in": beats_in, "out": beats_out, "runs": table}
-    # A memory of no words cannot be.
-    for name, lines in files.items():
-        if not counts[name]:
+    names = [run.name for run in runs]
+    headings = [f"run {number}: {name}" for number, name in enumerate(names)]
+    parts: dict[str, list[tuple[str, list[int]]]] = {
+        "program": [(heading, run.job.program.words) for heading, run in zip(headings, runs, strict=True)],
+        "in": [(heading, _incoming(run, config)) for heading, run in zip(headings, runs, strict=True)],
+        "out": [(heading, _outgoing(run, config)) for heading, run in zip(headings, runs, strict=True)],
+        "runs": [("config hash", [config.hash])],
+    }
+    for number, heading in enumerate(headings):
+        beats_in, beats_out = len(parts["in"][number][1]), len(parts["out"][number][1])
+        parts["runs"].append((heading, _row(runs[number], config, beats_in, beats_out)))
+    return numbers(names, parts)
+
+
+def numbers(names: Sequence[str], parts: Mapping[str, Sequence[tuple[str, Sequence[int]]]]) -> Vectors:
+    """Vectors from numbers.
+
+    Parameters
+    ----------
+    names : of the runs.
+    parts : for each file its parts in order, a heading (none if empty) and numbers.
+    """
+    files: dict[str, str] = {}
+    words: dict[str, int] = {}
+    for file, content in parts.items():
+        lines = list[str]()
+        words[file] = 0
+        for heading, values in content:
+            lines += [f"// {heading}"] if heading else []
+            lines += [f"{value:x}" for value in values]
+            words[file] += len(values)
+        if not words[file]:  # a memory of no words cannot be
             lines.append("0")
-            counts[name] = 1
-    return Vectors(tuple(run.name for run in runs), {name: _text(lines) for name, lines in files.items()}, counts)
-
-
-def _text(lines: Iterable[str]) -> str:
-    return "\n".join(lines) + "\n"
+            words[file] = 1
+        files[file] = "\n".join(lines) + "\n"
+    return Vectors(tuple(names), files, words)
 
 
 def _incoming(run: Run, config: TileConfig) -> list[int]:
@@ -134,16 +143,13 @@ def _outgoing(run: Run, config: TileConfig) -> list[int]:
     return words
 
 
-def _row(run: Run, config: TileConfig, words: int, beats_in: int, beats_out: int) -> dict[str, int]:
+def _row(run: Run, config: TileConfig, beats_in: int, beats_out: int) -> list[int]:
+    """The numbers that :data:`RUN_WORDS` names."""
+    words, cycles = len(run.job.program.words), run.expected.cycles
     counters = run.expected.counters | {"identity.config": config.hash}
     counted = sum(1 << index for index, counter in enumerate(COUNTERS) if counter.name in counters)
-    cycles = run.expected.cycles
-    values = (
+    return [
         words, beats_in, beats_out, int(run.stalls), run.reset_after, int(run.expected.error), run.expected.address,
-        cycles, 16 * (cycles + words) + 1000, counted, *(counters.get(counter.name, 0) for counter in COUNTERS),
-    )  # fmt: skip
-    return dict(zip(RUN_WORDS, values, strict=True))
-
-
-KIND_BITS = max(LoadKind).bit_length()
-"""Bits of ``plane_in_kind``."""
+        cycles, LIMIT_FACTOR * (cycles + words) + LIMIT_CYCLES, counted,
+        *(counters.get(counter.name, 0) for counter in COUNTERS),
+    ]  # fmt: skip
