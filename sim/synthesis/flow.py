@@ -15,6 +15,7 @@ from hw.config import TileConfig
 from hw.verilog import TOP, tile_verilog
 from sim.evaluate.liberty import Library, parse_liberty
 from sim.files import read_input
+from sim.progress import progress
 from sim.synthesis.blocks import read_blocks
 from sim.synthesis.counts import Counts
 from sim.synthesis.packing import logic_cells
@@ -91,19 +92,25 @@ def report(
     tool = version_of(find_yosys())
     notes = list(chosen.notes)
     placed = timing = None
-    with tempfile.TemporaryDirectory(prefix="bfimna-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="bfimna-") as folder,
+        progress(f"{config.name} for {chosen.name}", 1 + (ice40 or library is not None)) as advance,
+    ):
         place = Path(folder)
+        advance("mapping")
         if library is not None:
             (place / "cells.lib").write_bytes(read_input(liberty or LIBERTY, "library"))
             (place / "limits").write_text(_LIMITS, encoding="utf-8")
         hierarchy, statistics = _map(place, config, chosen, library is not None, map_memories)
         tile = read_blocks(hierarchy, TOP, _modules(hierarchy, statistics, chosen, library))
         if ice40:
+            advance("placing")
             placed, note = _place(place, hierarchy["modules"][TOP]["ports"], tile.counts.logic_cells, seed)
             notes.append(note)
         if gates:
             notes += _gate_notes(library, map_memories)
         if library is not None:
+            advance("timing")
             timing, note = _time(place)
             notes.append(note)
     return Report(
