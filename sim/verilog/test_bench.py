@@ -20,6 +20,9 @@ TOP = "tile"
 SHOWN = 20
 """Differences that a test bench prints before it only counts them."""
 
+SINCE = 100
+"""Cycles for which a run goes on after the first difference."""
+
 
 def bench_name(top: str) -> str:
     """Name of the test bench of a module."""
@@ -86,7 +89,7 @@ def bench_text(
         f"module {name};",
         f'  localparam TITLE = "{top}, config {config}", NAME = "{stem}_tb";',
         f"  localparam [63:0] CONFIG_HASH = 64'h{config_hash};",
-        *(f"  localparam {constant} = {value};" for constant, value in {**constants, "SHOWN": SHOWN}.items()),
+        *(f"  localparam {constant} = {value};" for constant, value in {**constants, "SHOWN": SHOWN, "SINCE": SINCE}.items()),
         "",
         "  task say(input [8*8-1:0] how);",
         "    case (run)",

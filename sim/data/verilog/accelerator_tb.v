@@ -104,8 +104,9 @@
       end
       tick;
       while (!bvalid) tick;
-      bready <= 1'b0;
       check(bresp === 2'd0, "the answer to a write");
+      bready <= 1'b0;
+      tick;
     end
   endtask
 
@@ -122,6 +123,7 @@
       found = rdata;
       answer = rresp;
       rready <= 1'b0;
+      tick;
     end
   endtask
 

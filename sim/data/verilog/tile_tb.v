@@ -31,7 +31,7 @@
   reg [63:0] table_words [0:RUNS_WORDS-1];
 
   // The run under way.
-  integer run, row, errors, checks, index, age, elapsed, stood;
+  integer run, row, errors, checks, index, age, elapsed, stood, since;
   reg running, begins, counting, stalls, gave_up;
   reg [31:0] program_next, program_end, in_next, in_end, out_next, out_end;
 
@@ -56,6 +56,7 @@
   always @(posedge clk) begin
     noise <= {noise[30:0], noise[31] ^ noise[21] ^ noise[1] ^ noise[0]};
     age <= running ? age + 1 : 0;
+    if (errors != 0) since <= since + 1;
     if (!running) begin
       program_offered <= 1'b0;
       in_offered <= 1'b0;
@@ -145,8 +146,8 @@
       if (table_words[row + RESET_AFTER] != 0)
         while (age < table_words[row + RESET_AFTER]) @(posedge clk);
       else
-        while (!(counting && (done || error != 0)) && age < table_words[row + LIMIT]) @(posedge clk);
-      gave_up = table_words[row + RESET_AFTER] == 0 && !(counting && (done || error != 0));
+        while (!(counting && (done || error != 0)) && age < table_words[row + LIMIT] && since < SINCE) @(posedge clk);
+      gave_up = age >= table_words[row + LIMIT];
       running <= 1'b0;
       @(posedge clk);
       @(posedge clk);
@@ -219,6 +220,7 @@
     end
     clk = 1'b0;
     noise = 32'h1;
+    since = 0;
     program_next = 0;
     in_next = 0;
     out_next = 0;
@@ -245,9 +247,9 @@
       reset;
       for (run = 0; run < RUNS && errors == 0; run = run + 1) begin
         execute;
-        say(gave_up ? "no end" : table_words[row + RESET_AFTER] != 0 ? "reset" : "ended");
         if (gave_up) check(1'b0, "the end, which does not come,");
-        else if (table_words[row + RESET_AFTER] == 0) verify;
+        if (errors == 0 && table_words[row + RESET_AFTER] == 0) verify;
+        say(errors != 0 ? "failed" : table_words[row + RESET_AFTER] != 0 ? "reset" : "ended");
         if (error != 0 || table_words[row + RESET_AFTER] != 0) reset;
         row = row + ROW_WORDS;
       end
