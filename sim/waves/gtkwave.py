@@ -140,5 +140,8 @@ def _states(config: TileConfig) -> list[tuple[int, str]]:
 
     from hw.sequencer import Sequencer
 
-    machine = Fragment.get(Sequencer(config), None).generated["state"]
+    # What only makes a module stand still, around it, does not know its machine.
+    module = Sequencer(config).elaborate(None)
+    module = getattr(module, "_elaboratable_", module)
+    machine = Fragment.get(module, None).generated["state"]
     return sorted((int(number), str(name)) for name, number in machine.encoding.items())
