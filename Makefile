@@ -84,10 +84,10 @@ lint: setup
 # Simulations are short here, so builds that take less time are sooner done.
 test: export BFIMNA_OPTIMISATION = -O1
 test: lint
-	$(BIN)/pytest -n 2 -m 'not slow'
+	$(BIN)/pytest -n 2 --dist worksteal -m 'not slow'
 
 test-all: lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis sim_build results.xml *.egg-info

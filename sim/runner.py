@@ -59,7 +59,10 @@ Waves = Literal["", "vcd", "fst"]
 
 OPTIMISATION = "BFIMNA_OPTIMISATION"
 """Environment variable: how the C++ compiler optimises what simulations spend their time in, -O2 where it is not set.
-Short runs are sooner done with -O1, as its builds take less time."""
+Short runs are sooner done with -O0 or -O1, as builds take less time: the compiler optimises less, and it reads a design
+as one file instead of precompiling headers, which pays with large designs at -O2 only."""
+
+USUAL_OPTIMISATION = "-O2"
 
 RECIPE = 1
 """Counts changes of this file that make older builds useless; part of every key."""
@@ -385,7 +388,10 @@ class _Verilator(_Mixin, cocotb_runner.Verilator):
             makefile = make.index("-f") + 1
             make[makefile] = make[makefile].replace(".mk", "_hier.mk")
         # Only the files that simulating spends its time in; -CFLAGS would also optimise big symbol tables.
-        make += [f"OPT_FAST={os.environ.get(OPTIMISATION, '-O2')}", *self.tool.make_variables]
+        optimisation = os.environ.get(OPTIMISATION, USUAL_OPTIMISATION)
+        make += [f"OPT_FAST={optimisation}", *self.tool.make_variables]
+        if optimisation != USUAL_OPTIMISATION:
+            make.append("VM_PARALLEL_BUILDS=0")
         if self.tool.wheel:
             make += [f"{name}={find_compiler()}" for name in ("CXX", "LINK")]
         shape = {

@@ -65,8 +65,17 @@ GRID = {
 Three have a row for every pair of numbers of four bits.
 """
 
-PLACES = [pytest.param(simulator, array, id=f"{simulator}-{array}") for simulator in SIMULATORS for array in ARRAYS]
-"""Every simulator with every array."""
+PLACES = [
+    pytest.param(
+        simulator,
+        array,
+        id=f"{simulator}-{array}",
+        marks=() if simulator == "icarus" or array == "4r2w" else pytest.mark.slow,
+    )
+    for simulator in SIMULATORS
+    for array in ARRAYS
+]
+"""Every simulator with every array; in the quick tier every array in one simulator, as each is a build of Verilator."""
 
 
 def random_settings(examples: int) -> settings:

@@ -115,6 +115,7 @@ def test_both_tables_of_meshes_say_the_same(name: str) -> None:
     assert f"| `{name}` | {config.width} x {config.height} | {caps} | {maps} | {cycles} |" in readme
 
 
+@pytest.mark.slow
 def test_tables_of_accelerators_are_what_the_scripts_print() -> None:
     for script, mark in (("scaling", "scaling"), ("overlap", "overlap")):
         done = subprocess.run(

@@ -13,10 +13,15 @@ from numpy.typing import NDArray
 
 from hw.config import TileConfig
 
-__all__ = ["KINDS", "Column", "Pass", "Trace", "Write"]
+__all__ = ["KINDS", "MODES", "Column", "Pass", "Trace", "Write"]
 
 KINDS = ("compare", "write", "shift", "plane")
 """What a pass does: compare a key, write into rows, move the tags by a row block, take a plane of the plane port."""
+
+MODES = ("set", "add", "remove", "others", "all", "none")
+"""What a compare makes of the tags: rows that match, and no other, are tagged (set); rows that match are tagged as well
+(add) or lose their tag (remove); rows that do not match, and no other, are tagged (others); all rows are tagged, or
+none, whatever matches."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +62,12 @@ class Pass:
     matched : rows that matched (compare) or were written (write, plane), ascending; empty for a shift.
     changed : cells that this cycle changed, as (column, row), ascending.
     cells : all cells after this cycle, shape (columns, rows). Two passes are equal whatever their cells.
-    mode : of a compare: its matches become the tags (``"set"``), are added (``"add"``) or taken away (``"remove"``).
+    mode : of a compare: one of :data:`MODES`.
     all_rows : of a write: it goes to all rows, tagged or not.
     second : the cycle takes or uses the second tag register.
-    partner_key : of a compare over the lines of a 2D tile: what is compared in the row *distance* row blocks below.
-    distance : in row blocks; of a shift, how far the tags move towards higher rows (negative: lower).
+    partner_key : of a compare over the lines of a 2D tile: what is compared in the row *distance* row blocks up, where
+        cells beyond the last row, and those that take no part, are 0; else empty.
+    distance : in row blocks; of a shift, how far the tags move to higher rows (negative: to lower ones).
     """
 
     cycle: int
@@ -90,9 +96,9 @@ class Trace:
     config : the tile.
     title : one line that says what ran.
     instructions : assembler texts of the program, by address.
-    columns : the columns that a pass touches or an instruction names, ascending.
+    columns : the columns that a pass touches, or that an instruction names which computes, ascending.
     first_cells : all cells before the first pass, shape (columns, rows).
-    passes : in order; planes that came before the first compare or write are in *first_cells*.
+    passes : in order. Planes that came before the first compare, write or shift are in *first_cells* instead.
     cycles : of the run.
     """
 

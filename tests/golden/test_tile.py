@@ -400,9 +400,10 @@ def test_init_keeps_the_low_total_bits() -> None:
 
 @pytest.mark.parametrize("opcode", INSTRUCTIONS, ids=lambda opcode: Opcode(opcode).name)
 @pytest.mark.parametrize("passes", PASSES)
-def test_instruction_equals_the_naive_tile(opcode: int, passes: str) -> None:
+@pytest.mark.parametrize("examples", [6, pytest.param(25, marks=pytest.mark.slow)])
+def test_instruction_equals_the_naive_tile(opcode: int, passes: str, examples: int) -> None:
     rng = np.random.default_rng(opcode)
-    for seed in range(25):
+    for seed in range(examples):
         config = TileConfig(
             name="random", taps=int(rng.integers(1, 9)), outputs=int(rng.integers(1, 12)), columns=40, plane_bits=1,
             array=ARRAYS[seed % 3], passes=passes, vertical=bool(seed % 4),

@@ -212,8 +212,14 @@ def _convolve_channel(
     return sums
 
 
-@pytest.mark.parametrize("bits", [1, 2, 4, 7, 11, 16])
-@pytest.mark.parametrize("seed", range(9))
+@pytest.mark.parametrize(
+    ("bits", "seed"),
+    [
+        pytest.param(bits, seed, marks=() if seed % 6 == place else pytest.mark.slow)
+        for seed in range(9)
+        for place, bits in enumerate((1, 2, 4, 7, 11, 16))
+    ],
+)
 def test_rule_equals_its_second_implementation(bits: int, seed: int) -> None:
     print(f"seed {seed}")
     content, values = random_model(seed)
@@ -254,7 +260,7 @@ def test_five_to_seven_bits_classify(resnet: Graph, bits: int) -> None:
     assert _right(widths.apply(resnet, bits), resnet) >= 8
 
 
-@pytest.mark.parametrize("bits", [1, 2, 3, 4, 12, 16])
+@pytest.mark.parametrize("bits", [1, 4, 16, *(pytest.param(bits, marks=pytest.mark.slow) for bits in (2, 3, 12))])
 def test_other_widths_run(resnet: Graph, bits: int) -> None:
     graph = widths.apply(resnet, bits)
     print(f"{bits} bits: {_right(graph, resnet)} of {len(PICTURES)} right")

@@ -152,6 +152,8 @@ HEADERS = {
     ErrorCode.CONFIG: MAGIC | VERSION << 16 | 2 << 32 | (CONFIG.hash ^ 1 << 63) << 64,
 }
 
+simulators = pytest.mark.parametrize("simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.slow)])
+
 
 def known_state(engine: RtlEngine, seed: int) -> GoldenTile:
     """Bring the Verilog and a golden tile into the same random state."""
@@ -223,7 +225,7 @@ def test_errors_of_other_units(pool: EnginePool, config: TileConfig) -> None:
 
 
 @pytest.mark.parametrize("code", HEADERS, ids=lambda code: code.name)
-@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+@simulators
 def test_header_errors(pool: EnginePool, simulator: str, code: ErrorCode) -> None:
     engine = pool.get(CONFIG, simulator)
     golden = known_state(engine, 2)
@@ -233,7 +235,7 @@ def test_header_errors(pool: EnginePool, simulator: str, code: ErrorCode) -> Non
     compare(engine, Job(store_program(CONFIG)), golden)
 
 
-@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+@simulators
 def test_lowest_code_wins(pool: EnginePool, simulator: str) -> None:
     """An instruction that breaks every rule gets better rule by rule."""
     engine = pool.get(CONFIG, simulator)
@@ -254,7 +256,7 @@ def test_lowest_code_wins(pool: EnginePool, simulator: str) -> None:
         assert (outcome.error, outcome.address, outcome.cycles) == (code, 0, 0)
 
 
-@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+@simulators
 def test_longest_loop_body_runs(pool: EnginePool, simulator: str) -> None:
     engine = pool.get(CONFIG, simulator)
     program = Program.build([INIT, LOOP, *[INIT] * (DEPTH - 2), END, HALT], CONFIG)
@@ -272,7 +274,11 @@ def random_illegal(rng: np.random.Generator, config: TileConfig) -> Instruction:
             return bad
 
 
-@pytest.mark.parametrize("config", [TINY["4r2w"], GRID["3r1w"]], ids=lambda config: config.name)
+@pytest.mark.parametrize(
+    "config",
+    [TINY["4r2w"], pytest.param(GRID["3r1w"], marks=pytest.mark.slow)],
+    ids=lambda config: config.name,
+)
 def test_random_illegal_instructions(pool: EnginePool, config: TileConfig) -> None:
     met = set()
 

@@ -225,7 +225,7 @@ def run_all(engine: RtlEngine, points: list[tuple[Instruction, Rows]]) -> None:
         check_rows(op, rows, rows_of(planes), config)
 
 
-@pytest.mark.parametrize("name", ["4r2w", "merged", "two_tags"])
+@pytest.mark.parametrize("name", ["4r2w", pytest.param("merged", marks=pytest.mark.slow), "two_tags"])
 def test_all_pairs_on_the_verilog(pool: EnginePool, name: str) -> None:
     config = GRID[name]
     print(f"seed {SEED}")

@@ -123,6 +123,7 @@ def test_shifted_sums_are_whole_where_further_words_are_zero(kind: ReduceKind) -
         assert np.array_equal(sums[0], totals(operands, 0, count))
 
 
+@pytest.mark.slow
 def test_sums_on_the_verilog(pool: EnginePool) -> None:
     config, rng = SIXTY_FOUR, np.random.default_rng(13)
     engine = pool.get(config, "verilator")

@@ -231,7 +231,13 @@ def test_unbroken_design_passes(unbroken: dict[str, RtlEngine], name: str) -> No
     assert run_check(unbroken[tile_of(name)], name) == []
 
 
-@pytest.mark.parametrize("name", FAULTS)
+QUICK = {fault.caught_by: name for name, fault in FAULTS.items()}.values()
+"""Faults of the quick tier: one for each check."""
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAULTS]
+)
 def test_fault_is_caught(name: str) -> None:
     fault = FAULTS[name]
     config = TILES[fault.tile]

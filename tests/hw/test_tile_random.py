@@ -43,13 +43,23 @@ def examples(simulator: str, array: str) -> int:
 
 
 TILES = [
-    *(pytest.param(simulator, config, id=f"{simulator}-{config.name}") for simulator in SIMULATORS
-      for config in TINY.values()),
-    *(pytest.param("verilator", config, id=f"verilator-{config.name}") for config in GRID.values()),
-    *(pytest.param("icarus", config, id=f"icarus-{config.name}") for config in (*VERTICAL.values(), *FASTER.values())),
-]  # fmt: skip
+    *((simulator, config) for simulator in SIMULATORS for config in TINY.values()),
+    *(("verilator", config) for config in GRID.values()),
+    *(("icarus", config) for config in (*VERTICAL.values(), *FASTER.values())),
+]
 """Every simulator with every array, alone and with the units that a config may have besides."""
-tiles = pytest.mark.parametrize(("simulator", "config"), TILES)
+QUICK = (
+    "verilator-tiny-4r2w", "verilator-full-4r2w", "verilator-full-two-tags", "icarus-tiny-cells", "icarus-tiny-3r1w",
+    "icarus-tiny-merged-2d", "icarus-tiny-two-tags-2d",
+)  # fmt: skip
+"""Tiles in the quick tier: every array, unit and way to make passes, in one simulator or the other."""
+
+
+def tier(simulator: str, config: TileConfig, *values: float, quick: bool = True) -> object:
+    """Parameters of a test; in the slow tier unless the tile is a quick one."""
+    name = f"{simulator}-{config.name}"
+    marks = () if quick and name in QUICK else pytest.mark.slow
+    return pytest.param(simulator, config, *values, id="-".join(map(str, (name, *values))), marks=marks)
 
 
 def job_of(config: TileConfig, seed: int, length: int = 12, *, load_everything: bool = True) -> Job:
@@ -57,8 +67,15 @@ def job_of(config: TileConfig, seed: int, length: int = 12, *, load_everything: 
     return random_program(np.random.default_rng(seed), config, length, load_everything=load_everything)
 
 
-@pytest.mark.parametrize("stalls", STALLS)
-@tiles
+@pytest.mark.parametrize(
+    ("simulator", "config", "stalls"),
+    [
+        # Icarus takes seconds for what Verilator does in one: there one kind of pauses for each quick tile.
+        tier(simulator, config, stalls, quick=simulator == "verilator" or stalls == STALLS[number % len(STALLS)])
+        for number, (simulator, config) in enumerate(TILES)
+        for stalls in STALLS
+    ],
+)
 def test_random_programs_equal_golden(pool: EnginePool, simulator: str, config: TileConfig, stalls: float) -> None:
     stalled = []
 
@@ -87,7 +104,7 @@ def test_state_persists_from_program_to_program(pool: EnginePool, simulator: str
     property_holds()
 
 
-@tiles
+@pytest.mark.parametrize(("simulator", "config"), [tier(*tile) for tile in TILES])
 def test_reset_in_mid_instruction(pool: EnginePool, simulator: str, config: TileConfig) -> None:
     moments = set()
 
@@ -110,7 +127,7 @@ def test_reset_in_mid_instruction(pool: EnginePool, simulator: str, config: Tile
     assert len(moments) > 1
 
 
-@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+@pytest.mark.parametrize("simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.slow)])
 def test_all_arrays_leave_the_same_planes(pool: EnginePool, simulator: str) -> None:
     @random_settings(4 if simulator == "icarus" else VERILATOR_EXAMPLES)
     @given(seed=SEEDS)
@@ -169,7 +186,13 @@ SIZES = [
 ]
 
 
-@pytest.mark.parametrize("config", SIZES, ids=lambda config: config.name)
+QUICK_SIZES = ("one-row", "nothing-divides", "short-queue")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [pytest.param(size, id=size.name, marks=() if size.name in QUICK_SIZES else pytest.mark.slow) for size in SIZES],
+)
 def test_odd_sizes(config: TileConfig) -> None:
     pool = EnginePool()
 
@@ -222,7 +245,9 @@ def instruction_for(place: Bin, maker: ProgramMaker) -> Instruction:
 
 
 @pytest.mark.parametrize("stalls", [0.0, 0.3])
-@pytest.mark.parametrize("array", ARRAYS)
+@pytest.mark.parametrize(
+    "array", [array if array == "4r2w" else pytest.param(array, marks=pytest.mark.slow) for array in ARRAYS]
+)
 def test_every_reachable_bin(pool: EnginePool, array: str, stalls: float) -> None:
     """Every instruction with every width class and sign runs, and is interrupted; the next program is fine."""
     config, seed = GRID[array], 31

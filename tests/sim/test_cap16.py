@@ -49,12 +49,13 @@ def totals(planes: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> list[int]
     return [sum(int(bit) * weight for bit, weight in zip(column, weights, strict=True)) for column in planes.T]
 
 
-@pytest.fixture(scope="module", params=["icarus", pytest.param("verilator", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["icarus", "verilator"])
 def engine(request: pytest.FixtureRequest) -> Iterator[RtlEngine]:
     with RtlEngine(CAP16, request.param) as engine:
         yield engine
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("a_width", "b_width", "signed"), WIDTHS)
 def test_dot_products(engine: RtlEngine, a_width: int, b_width: int, signed: bool) -> None:
     rng = np.random.default_rng([a_width, b_width])

@@ -417,8 +417,8 @@ def test_verilog(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert captured.err == ""
 
 
-def test_wave_needs_a_vcd_file(refuses: Refuses) -> None:
-    refuses("--output file must end in .vcd, not 'a.fst'", "wave", "op", "ADD", "--output", "a.fst")
+def test_wave_needs_a_wave_file(refuses: Refuses) -> None:
+    refuses("--output file must end in .vcd or .fst, not 'a.txt'", "wave", "op", "ADD", "--output", "a.txt")
 
 
 @pytest.mark.parametrize("simulator", ["icarus", pytest.param("verilator", marks=pytest.mark.slow)])

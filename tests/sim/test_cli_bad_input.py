@@ -174,6 +174,7 @@ def test_config_too_small(refuses: Refuses, config: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_columns_that_would_do(folder: Path) -> None:
     config = {**CONFIGS["small"].as_dict(), "columns": 79}
     (folder / "c.json").write_text(json.dumps(config))

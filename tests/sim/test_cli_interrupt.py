@@ -47,9 +47,14 @@ def wait_until(what: Callable[[], bool], seconds: float) -> bool:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found by /proc")
 @pytest.mark.parametrize(
-    ("sent", "status", "text"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+    ("sent", "status", "text", "jobs"),
+    [
+        (signal.SIGINT, 130, "interrupted", 2),
+        (signal.SIGTERM, 143, "terminated", 1),
+        pytest.param(signal.SIGINT, 130, "interrupted", 1, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, "terminated", 2, marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("jobs", [1, 2])
 def test_interrupted_simulation(sent: signal.Signals, status: int, text: str, jobs: int, tmp_path: Path) -> None:
     target = tmp_path / "out.json"
     mark = f"{os.getpid()}-{sent.name}-{jobs}"

@@ -63,7 +63,7 @@ def test_resnet8_on_golden(resnet8: Graph, cat: Integers, config: str) -> None:
     assert result.cycles == result.law_cycles
 
 
-@pytest.mark.parametrize("bits", [1, 3, 5, 11, 16])
+@pytest.mark.parametrize("bits", [3, 16, *(pytest.param(bits, marks=pytest.mark.slow) for bits in (1, 5, 11))])
 def test_resnet8_at_other_widths(resnet8: Graph, bits: int) -> None:
     graph = apply(resnet8, bits)
     values = random_input(np.random.default_rng(bits), graph)

@@ -203,6 +203,7 @@ def test_an_error_names_counters_that_would_do() -> None:
     assert plan_layer(conv_shape(graph), narrow.replace(total_bits=64), mode="lut").jobs  # no fill counter is used
 
 
+@pytest.mark.slow
 def test_resnet8_gives_the_logits_of_count() -> None:
     graph, config = load_model("resnet8"), CONFIGS["cap2d"]
     source = graph.maps[graph.input]

@@ -92,7 +92,9 @@ def check(seed: int, engine: RtlEngine) -> NetworkResult:
     return result
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "seed", [seed if seed % 5 == 0 else pytest.param(seed, marks=pytest.mark.slow) for seed in SEEDS]
+)
 def test_verilator_equals_the_reference_kernels(verilator: RtlEngine, seed: int) -> None:
     check(seed, verilator)
 
@@ -130,12 +132,13 @@ def same_maps_own_laws(config: TileConfig, simulator: str, seeds: tuple[int, ...
             assert_laws(result.layers, laws_of_another_process(graph, config))
 
 
-@pytest.mark.parametrize("array", [pytest.param("cells", marks=pytest.mark.slow), "3r1w"])
+@pytest.mark.slow
+@pytest.mark.parametrize("array", ["cells", "3r1w"])
 def test_other_arrays_on_icarus(array: str) -> None:
     same_maps_own_laws(BY_ARRAY[array], "icarus", TINY)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("array", [pytest.param("cells", marks=pytest.mark.slow), "3r1w"])
+@pytest.mark.parametrize("array", ["cells", "3r1w"])
 def test_other_arrays_on_verilator(array: str) -> None:
     same_maps_own_laws(BY_ARRAY[array], "verilator", CHOSEN)

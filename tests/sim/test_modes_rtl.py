@@ -17,6 +17,7 @@ from tests.rtl import GRID, EnginePool
 from tests.sim.mapping_graphs import random_graph, random_input
 
 KINDS = ("conv2d", "depthwise", "fully_connected")
+QUICK = ("4r2w", "two_tags")
 LAYERS = 3
 """Layers of each kind that must fit; others are drawn until so many do."""
 
@@ -28,7 +29,9 @@ def engines() -> Iterator[EnginePool]:
     pool.close()
 
 
-@pytest.mark.parametrize("tile", GRID)
+@pytest.mark.parametrize(
+    "tile", [tile if tile in QUICK else pytest.param(tile, marks=pytest.mark.slow) for tile in GRID]
+)
 @pytest.mark.parametrize("mode", ["lut", "constant"])
 def test_random_layers_on_the_verilog(mode: str, tile: str, engines: EnginePool) -> None:
     engine = engines.get(GRID[tile], "verilator")

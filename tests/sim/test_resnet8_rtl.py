@@ -37,6 +37,9 @@ from tests.tflite_models import Int8
 
 CAP = CONFIGS["cap"]
 PICTURES = sorted(data_file("cifar10").glob("*.png"))
+FEW = [path for path in PICTURES if path.stem in ("cifar10_00_3", "cifar10_16_5")]
+WRONG = ["cifar10_16_5"]
+"""Pictures whose class the network gets wrong."""
 MODEL = data_file(MODELS["resnet8"])
 PICTURE_SECONDS = 30  # of simulation, at config cap
 MEMORY_BYTES = 2 << 30
@@ -85,11 +88,14 @@ def engine() -> Iterator[RtlEngine]:
     engine.close()
 
 
-@pytest.fixture(scope="module")
-def shown(graph: Graph, engine: RtlEngine) -> list[Shown]:
-    """All pictures through one simulator, one after the other."""
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(FEW, id="two"), pytest.param(PICTURES, id="all", marks=pytest.mark.slow)],
+)
+def shown(graph: Graph, engine: RtlEngine, request: pytest.FixtureRequest) -> list[Shown]:
+    """Pictures through one simulator, one after the other."""
     pictures: list[Shown] = []
-    for picture in PICTURES:
+    for picture in request.param:
         (found,) = load_inputs([picture], graph.maps[graph.input])
         result = run_graph(graph, [stored(found.values)], engine)
         print(f"{picture.name}: {result.cycles:,} cycles, {result.run_seconds:.1f} s")
@@ -98,7 +104,7 @@ def shown(graph: Graph, engine: RtlEngine) -> list[Shown]:
 
 
 def test_every_tensor_equals_the_reference_kernels(graph: Graph, shown: list[Shown]) -> None:
-    assert len(shown) == 10
+    assert len(shown) in (2, 10)
     content = MODEL.read_bytes()
     for one in shown:
         # One tensor per layer; only the SOFTMAX behind the logits is left out.
@@ -108,8 +114,7 @@ def test_every_tensor_equals_the_reference_kernels(graph: Graph, shown: list[Sho
 
 
 def test_nine_of_ten_classes_are_right(graph: Graph, shown: list[Shown]) -> None:
-    right = [int(np.argmax(one.result.maps[0][graph.output])) == one.label for one in shown]
-    assert sum(right) == 9
+    assert [one.picture.stem for one in shown if int(np.argmax(one.result.maps[0][graph.output])) != one.label] == WRONG
 
 
 def test_counters_of_every_layer_equal_the_laws_of_another_process(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -26,7 +27,8 @@ from sim.runner import build, run
 from tests.golden.accelerator.slow_cluster import random_cluster
 from tests.golden.accelerator.streams import CAP, MAP, TINY, Convolution, arm, arm_gather, arm_sender, load, words_of
 
-RANDOM_PHASES = 24
+RANDOM_PHASES = "RANDOM_PHASES"
+"""Environment variable: how many phases of random work the simulation runs."""
 STILL = 300  # cycles after which what waits for ever does
 LIMIT = 700
 NAMES = [counter.name for counter in cluster_counters(TINY)]
@@ -34,9 +36,11 @@ OWN = [counter.name for counter in cluster_events(TINY)]
 TILE_NAMES = ("cap0", "cap1", "map0")
 
 
-def test_cluster() -> None:
+@pytest.mark.parametrize("random_phases", [8, pytest.param(24, marks=pytest.mark.slow)])
+def test_cluster(random_phases: int) -> None:
     text = cluster_verilog(TINY)
-    result = run(build(text, "cluster", "icarus"), __file__, testcase=CASES, timeout=300)
+    environment = {RANDOM_PHASES: str(random_phases)}
+    result = run(build(text, "cluster", "icarus"), __file__, testcase=CASES, timeout=300, environment=environment)
     assert set(result.tests) == set(CASES)
 
 
@@ -48,7 +52,12 @@ def test_every_counter_has_a_name_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "changes"), [("mesh2x2-1to1", {}), ("mesh2x2-1to1", {"maps": 1}), ("mesh1x1", {"flit_bits": 32})]
+    ("name", "changes"),
+    [
+        pytest.param("mesh2x2-1to1", {}, marks=pytest.mark.slow),
+        pytest.param("mesh2x2-1to1", {"maps": 1}, marks=pytest.mark.slow),
+        ("mesh1x1", {"flit_bits": 32}),
+    ],
 )
 def test_other_shapes_become_verilog(name: str, changes: dict[str, int]) -> None:
     config = ACCELERATORS[name].replace(**changes)
@@ -197,10 +206,10 @@ async def convolution(dut: Any) -> None:
 @cocotb.test()
 async def random_phases(dut: Any) -> None:
     """Phases of random work take the cycles of the law, or wait for ever where it says so."""
-    bench, ends = Bench(dut), [0, 0]
+    bench, ends, phases = Bench(dut), [0, 0], int(os.environ[RANDOM_PHASES])
     await bench.reset()
     before = await bench.counters()
-    for seed in range(RANDOM_PHASES):
+    for seed in range(phases):
         commands = random_cluster(seed)
         await bench.write(commands)
         expected = law_of(commands, Memories(TINY, None))
@@ -219,7 +228,7 @@ async def random_phases(dut: Any) -> None:
         after = await bench.counters()
         compare(expected, before, after)
         before = after
-    assert min(ends) > RANDOM_PHASES // 10, ends
+    assert min(ends) > phases // 10, ends
 
 
 @cocotb.test()

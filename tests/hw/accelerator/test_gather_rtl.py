@@ -11,7 +11,12 @@ BENCH = Path(__file__).with_name("bench_gather.py")
 
 
 @pytest.mark.parametrize(
-    ("simulator", "shape", "jobs"), [("verilator", "wide", 25), ("icarus", "tiny", 20), ("icarus", "two-flits", 10)]
+    ("simulator", "shape", "jobs"),
+    [
+        pytest.param("verilator", "wide", 25, marks=pytest.mark.slow),
+        ("icarus", "tiny", 20),
+        ("icarus", "two-flits", 10),
+    ],
 )
 def test_random_jobs(simulator: str, shape: str, jobs: int, tmp_path: Path) -> None:
     config = {**SHAPES, "wide": WIDE}[shape]

@@ -94,6 +94,7 @@ def check_traffic(config: AcceleratorConfig) -> None:
         assert sum(difference(count, "sent")) > 1000, one
 
 
+@pytest.mark.slow
 def test_a_million_flits() -> None:
     check_traffic(sized(4, 4))
 

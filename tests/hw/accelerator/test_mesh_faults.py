@@ -28,7 +28,13 @@ def test_unbroken_mesh_passes(name: str) -> None:
     assert run_check(name) == []
 
 
-@pytest.mark.parametrize("name", FAULTS)
+QUICK = {fault.caught_by: name for name, fault in FAULTS.items()}.values()
+"""Faults of the quick tier: one for each check."""
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAULTS]
+)
 def test_fault_is_caught(name: str) -> None:
     fault = FAULTS[name]
     found = run_check(fault.caught_by, partial(seed, fault=fault))

@@ -23,7 +23,7 @@ def verilog(name: str) -> str:
     return proof_verilog(CONFIGS[name])
 
 
-@pytest.mark.parametrize("name", ["3x3", "2x2"])
+@pytest.mark.parametrize("name", [pytest.param("3x3", marks=pytest.mark.slow), "2x2"])
 def test_each_copy_leaves_once_unchanged_and_in_order(name: str) -> None:
     assert prove(verilog(name))
 

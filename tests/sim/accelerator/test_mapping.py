@@ -157,7 +157,7 @@ def test_chains(
     run_and_compare_maps(chain.graph, config, random_input(np.random.default_rng(3), chain.graph))
 
 
-@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("bits", [4, pytest.param(8, marks=pytest.mark.slow)])
 def test_resnet8(bits: int) -> None:
     graph = widths.apply(load_model("resnet8"), bits)
     values = random_input(np.random.default_rng(bits), graph)

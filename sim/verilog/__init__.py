@@ -1,0 +1,1 @@
+"""What stands beside the generated Verilog: description, constraints, FuseSoC core, test bench and its vectors."""

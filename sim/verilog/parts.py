@@ -1,0 +1,92 @@
+# amaranth: UnusedElaboratable=no
+"""What ``bfimna verilog`` can write: a tile, a whole accelerator, or one of an accelerator's blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hw.accelerator.config import AcceleratorConfig
+from hw.config import TileConfig
+from sim.errors import UserError
+from sim.options import nearest
+
+if TYPE_CHECKING:
+    from hw.component import Component
+
+__all__ = ["PARTS", "Part", "find_part"]
+
+PARTS = ("tile", "accelerator", "cluster", "cap", "map")
+"""Names of parts: the first for a tile's config, the others for an accelerator's."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a config.
+
+    Parameters
+    ----------
+    name : one of :data:`PARTS`.
+    config : of the tile, or of the accelerator that it is a part of.
+    banks : into how many banks of rows a tile's array is cut.
+    """
+
+    name: str
+    config: TileConfig | AcceleratorConfig
+    banks: int = 1
+
+    @property
+    def top(self) -> str:
+        """Name of its outermost module."""
+        from hw.accelerator.cluster import CAP_SLOT, MAP_SLOT
+
+        return {"cap": CAP_SLOT, "map": MAP_SLOT}.get(self.name, self.name)
+
+    @property
+    def component(self) -> Component:
+        """What it is made from; its members are the ports."""
+        if isinstance(self.config, TileConfig):
+            from hw.tile import Tile
+
+            return Tile(self.config)
+        from hw.accelerator.accelerator import Accelerator
+        from hw.accelerator.cluster import Cluster
+        from hw.accelerator.tile_slot import TileSlot
+
+        if self.name == "accelerator":
+            return Accelerator(self.config)
+        if self.name == "cluster":
+            return Cluster(self.config)
+        return TileSlot(self.config, "cap" if self.name == "cap" else "map")
+
+    def verilog(self) -> str:
+        """Its Verilog, the same text for the same part."""
+        if isinstance(self.config, TileConfig):
+            from hw.verilog import tile_verilog
+
+            return tile_verilog(self.config, self.banks) if self.banks != 1 else tile_verilog(self.config)
+        from hw.accelerator import verilog
+
+        if self.name == "accelerator":
+            return verilog.accelerator_verilog(self.config)
+        if self.name == "cluster":
+            return verilog.cluster_verilog(self.config)
+        return verilog.slot_verilog(self.config, self.name)
+
+
+def find_part(config: TileConfig | AcceleratorConfig, name: str | None = None, banks: int = 1) -> Part:
+    """The part of a config that is called so; without a name all of it.
+
+    Raises
+    ------
+    UserError
+        If the config has no such part, or one without banks is to have some.
+    """
+    names = PARTS[:1] if isinstance(config, TileConfig) else PARTS[1:]
+    chosen = names[0] if name is None else name
+    if chosen not in names:
+        hint = "" if chosen in PARTS else nearest(chosen, names)
+        raise UserError(f"--part must be one of {', '.join(names)} for config {config.name}, not {chosen!r}{hint}")
+    if banks != 1 and chosen != "tile":
+        raise UserError(f"--banks is for a tile's array, not for part {chosen} of config {config.name}")
+    return Part(chosen, config, banks)

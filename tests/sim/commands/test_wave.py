@@ -1,0 +1,76 @@
+"""Mistakes in what ``bfimna wave`` is given: one line that says what would be right, and nothing written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sim import cli
+
+Refuses = Callable[..., None]
+
+
+@pytest.fixture
+def refuses(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Refuses:
+    """Return a check of a command line: status 2, one line that matches as a whole, no file made."""
+    monkeypatch.chdir(tmp_path)
+
+    def check(text: str, *arguments: str) -> None:
+        assert cli.main(["wave", *arguments]) == 2
+        captured = capfd.readouterr()
+        assert re.fullmatch(f"bfimna: error: {text}\n", captured.err), captured.err
+        assert captured.out == ""
+        assert list(tmp_path.iterdir()) == []
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        (r"instruction must be one of LOAD, .*, or a line of assembler text, not 'XNOR'; the nearest is 'XOR'",
+         ["op", "XNOR"]),
+        (r"line 3: the mnemonic must be an instruction, not 'ADDX' \(did you mean ADD or ADDC\?\)",
+         ["op", "ADDX a=0:4 b=4:4 d=8"]),
+        (r"model must be one of resnet8 or a \.tflite or \.onnx file, not 'resnet'; the nearest is 'resnet8'",
+         ["run", "resnet"]),
+        (r"--fill must be from 0 to 63, as layer conv1 takes 64 programs on small, not 64",
+         ["run", "resnet8", "--layer", "conv1", "--fill", "64"]),
+        (r"--fill is for networks: bfimna wave run MODEL --fill N", ["op", "ADD", "--fill", "1"]),
+        (r"--passes is for pictures: one of --svg, --png, --html, --wavedrom", ["op", "ADD", "--passes", "1-4"]),
+        (r"--passes must be two numbers from 1, as 3-17, not '4-3'; see bfimna wave --help",
+         ["op", "ADD", "--svg", "a.svg", "--passes", "4-3"]),
+        (r"--passes must be two numbers from 1, as 3-17, not '0'; see bfimna wave --help",
+         ["op", "ADD", "--svg", "a.svg", "--passes", "0"]),
+        (r"--output file must end in \.vcd or \.fst, not 'a\.txt'", ["op", "ADD", "--output", "a.txt"]),
+        (r"--html file none/a\.html cannot be written: folder \S*none does not exist",
+         ["op", "ADD", "--html", "none/a.html"]),
+        (r"only one picture can go to standard output", ["op", "ADD", "--svg", "-", "--html", "-"]),
+    ],
+)  # fmt: skip
+def test_mistakes(refuses: Refuses, text: str, arguments: list[str]) -> None:
+    refuses(text, *arguments)
+
+
+def test_fst_needs_its_converter(refuses: Refuses, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    refuses(
+        r'waves as FST need vcd2fst, which was not found: install the package "gtkwave", or write \.vcd',
+        *("op", "ADD", "--output", "a.fst"),
+    )
+
+
+def test_nothing_is_left_of_a_run_that_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupt while the waves are worked on leaves neither waves nor what stands beside them."""
+
+    def interrupted(waves: Path, *_: object) -> None:
+        assert waves.is_file()
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sim.waves.derived.add_passes", interrupted)
+    assert cli.main(["wave", "op", "FILL"]) == 130
+    assert list(tmp_path.iterdir()) == []
