@@ -129,25 +129,27 @@ def _names(text: str) -> dict[str, str]:
     """Plain names for all escaped ones of a module."""
     taken = set(_WORD.findall(text))
     escaped = dict.fromkeys(_ESCAPED.findall(text))
-    nameless = [int(name[1:]) for name in escaped if re.fullmatch(r"\$\d+", name)]
-    following = max(nameless, default=0)
+    # Registers at the ports of memories are _1_ and so on already.
+    numbers = [int(name[1:]) for name in escaped if _NUMBERED.fullmatch(name)]
+    numbers += [int(name[1:-1]) for name in taken if re.fullmatch(r"_\d+_", name)]
+    following = max(numbers, default=0)
     names: dict[str, str] = {}
     for name in escaped:
-        if re.fullmatch(r"\$\d+", name):
+        if name.startswith("$"):
             names[name] = f"_{name[1:]}_"
-        elif name.startswith("$"):
-            following += 1
-            names[name] = f"_{following}_"
-        else:
-            base = re.sub(r"\W", "_", _NUMBERED.sub("", name))
-            # A name that is escaped though there is nothing odd in it is a word of Verilog's own.
-            word = candidate = f"{base}_" if base == name else base
-            number = 1
-            while candidate in taken:
-                number += 1
-                candidate = f"{word}_{number}"
-            taken.add(candidate)
-            names[name] = candidate
+            if not _NUMBERED.fullmatch(name) or names[name] in taken:
+                following += 1
+                names[name] = f"_{following}_"
+            continue
+        base = re.sub(r"\W", "_", _NUMBERED.sub("", name))
+        # A name that is escaped though there is nothing odd in it is a word of Verilog's own.
+        word = candidate = f"{base}_" if base == name else base
+        number = 1
+        while candidate in taken:
+            number += 1
+            candidate = f"{word}_{number}"
+        taken.add(candidate)
+        names[name] = candidate
     return names
 
 

@@ -29,9 +29,9 @@ class MeshFault:
 
 
 def seed(verilog: str, fault: MeshFault) -> str:
-    """The Verilog with the fault in it."""
-    name = rf"\\?(?:proof\.)?{re.escape(fault.module)}"
-    found = re.search(rf"^module {name} ?\(.*?^endmodule", verilog, re.MULTILINE | re.DOTALL)
+    """The Verilog with the fault in it; in a proof modules are called by their places."""
+    shared = "router_flit_buffer" if fault.module.endswith("_buffer") else fault.module
+    found = re.search(rf"^module (?:{shared}|\\proof\.{re.escape(fault.module)}) ?\(.*?^endmodule", verilog, re.MULTILINE | re.DOTALL)
     if found is None:
         raise FaultNotSeeded(f"the Verilog has no module {fault.module}")
     changed = fault.edit(found[0])
@@ -43,20 +43,20 @@ def seed(verilog: str, fault: MeshFault) -> str:
 FAULTS = {
     # Copies.
     "copy-lost": MeshFault(
-        replaced(r"assign local_left = ! (\S+) ;", r"assign local_left = local_asked != \1 ;"), "traffic", refuted=True
+        replaced(r"assign local_left = ! (\S+?) ?;", r"assign local_left = local_asked != \1 ;"), "traffic", refuted=True
     ),
-    "copy-sent-twice": MeshFault(replaced(r"west_taken <= \S+ ;", "west_taken <= 5'h00;"), "traffic", refuted=True),
+    "copy-sent-twice": MeshFault(replaced(r"west_taken <= \S+ ?;", "west_taken <= 5'h00;"), "traffic", refuted=True),
     "copy-with-all-destinations": MeshFault(
         replaced(r"= south_head\[(\d+):0\] & south_region;", r"= south_head[\1:0];"), "routes", refuted=True
     ),
     "flit-of-another-input": MeshFault(
-        replaced(r"(5'h10:\n +local_head += )\S+ ;", r"\1flits_out__payload;"), "routes", refuted=True
+        replaced(r"(5'h10:\n +local_head += )\S+ ?;", r"\1north_head;"), "routes", refuted=True
     ),
     # Arbitration.
     "grant-changes-while-it-waits": MeshFault(
-        replaced(r"assign local_grant = \S+  \? local_kept : ", "assign local_grant = "), "traffic", refuted=True
+        replaced(r"assign local_grant = [^?;]+\? local_kept : ", "assign local_grant = "), "traffic", refuted=True
     ),
-    "turn-stands-still": MeshFault(replaced(r"north_turn <= \S+ ;", "north_turn <= 5'h01;"), "turns"),
+    "turn-stands-still": MeshFault(replaced(r"north_turn <= \S+ ?;", "north_turn <= 5'h01;"), "turns"),
     # Routes.
     "north-for-south": MeshFault(
         replaced("south_region = own_column & below", "south_region = own_column & above"), "routes", refuted=True
@@ -74,15 +74,15 @@ FAULTS = {
         replaced(r"flits_out__valid = \| count;", "flits_out__valid = count[0];"), "traffic", "router.south_buffer"
     ),
     "queue-of-another-length": MeshFault(
-        replaced(r"read__addr == 2'h2;", "read__addr == 2'h1;"), "traffic", "router.east_buffer"
+        replaced(r"read__addr == 2'h2", "read__addr == 2'h1"), "traffic", "router.east_buffer"
     ),
     # What is told.
     "queue-not-seen": MeshFault(
-        replaced(r"assign empty = & \{ (\S+ , ){4}(\S+)  \};", r"assign empty = \2 ;"), "routes"
+        replaced(r"assign empty = & \{ (\S+ ?, ){4}(\S+?) +\};", r"assign empty = \2 ;"), "routes"
     ),
-    "flit-counted-at-another-output": MeshFault(replaced(r"moved\[1\] = \S+ ;", "moved[1] = moved[3];"), "routes"),
+    "flit-counted-at-another-output": MeshFault(replaced(r"moved\[1\] = [^;]+;", "moved[1] = moved[3];"), "routes"),
     "wait-counted-without-one": MeshFault(
-        replaced(r"stalled\[2\] = \S+ ;", "stalled[2] = south_out__valid;"), "routes"
+        replaced(r"stalled\[2\] = [^;]+;", "stalled[2] = south_out__valid;"), "routes"
     ),
 }
 """Faults by name, for a mesh of 3 x 2 with queues of three flits."""
