@@ -87,8 +87,8 @@ TARGETS: dict[str, Target] = {
             ),
             columns=("cells", "luts", "lut_memories", "flip_flops", "carries", "memories"),
             notes=(
-                "LUTs are LUT4; a TRELLIS_DPR16X4 (LUTRAM) counts as 4 of them, without the 2 that its write port makes "
-                "useless for others; a CCU2C (carry) as the 2 that it holds",
+                "LUTs are LUT4; a TRELLIS_DPR16X4 (LUTRAM) counts as 4 of them, without the 2 that its write port "
+                "keeps from others; a CCU2C (carry) as the 2 that it holds",
                 "PFUMX and L6MUX21, which join LUTs to wider ones, are cells but no LUTs; memories are DP16KD",
             ),
         ),

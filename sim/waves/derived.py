@@ -23,16 +23,17 @@ from sim.waves.gtkwave import Marker
 from sim.waves.passes import Pass
 from sim.waves.recording import read_header
 from sim.waves.replay import Step
-from sim.waves.signals import DERIVED
+from sim.waves.signals import DERIVED, SLOTS
 
 __all__ = ["add_passes"]
 
 NUMBER_BITS = 32
 """Bits of a number in the scope."""
 
-_NUMBERS = ("number", "rows", "changed")
+_SLOTS = tuple(f"slot_{slot}" for slot in SLOTS)
+_NUMBERS = ("number", "rows", "changed", *_SLOTS)
 _TEXTS = ("kind", "instruction", "key", "written")
-_COLUMNS = tuple(f"column_{slot}" for slot in "xycf")
+_COLUMNS = tuple(f"column_{slot}" for slot in SLOTS)
 
 
 def add_passes(waves: Path, steps: Iterable[Step], program: Program, rows: int) -> list[Marker]:
@@ -45,6 +46,7 @@ def add_passes(waves: Path, steps: Iterable[Step], program: Program, rows: int) 
     - instruction : assembler text of what runs.
     - key, written : ``a[0]=1 b[0]=1``, what is compared and what is written; ``d[0]@2=1`` is two row blocks up.
     - rows, changed : how many rows matched or were written, and how many cells changed.
+    - slot_x, slot_y, slot_c, slot_f : the columns that the slots of the operation name.
     - column_x, column_y, column_c, column_f : the touched columns as they were, by the slot of the operation.
 
     Parameters
@@ -97,7 +99,7 @@ def _cycles(steps: Iterable[Step], program: Program) -> Iterator[tuple[int, dict
         numbered = bool(one and (count or one.kind != "plane"))
         values = {**idle, "instruction": step.instruction, "number": str(count + numbered)}
         values["kind"] = one.kind if one else "decode" if step.decodes else ""
-        values |= _touched(step.touched)
+        values |= {f"slot_{slot}": str(column) for slot, column in step.slots.items()} | _touched(step.touched)
         if one:
             names = column_names(program.instructions[one.address])
             values |= _pass(one, names)

@@ -136,12 +136,19 @@ def _names(kind: type[IntEnum]) -> tuple[list[tuple[int, str]], int]:
 
 def _states(config: TileConfig) -> list[tuple[int, str]]:
     """Return numbers and names of the sequencer's states."""
-    from amaranth.hdl import Fragment
+    from amaranth.hdl import Fragment, Module
 
     from hw.sequencer import Sequencer
 
-    # What only makes a module stand still, around it, does not know its machine.
-    module = Sequencer(config).elaborate(None)
-    module = getattr(module, "_elaboratable_", module)
-    machine = Fragment.get(module, None).generated["state"]
+    modules: list[Module] = []
+
+    class Watched(Sequencer):
+        def elaborate(self, platform: object) -> Module:
+            module = super().elaborate(platform)
+            # What only makes a module stand still, around it, does not know its machine.
+            modules.append(getattr(module, "_elaboratable_", module))
+            return module
+
+    Fragment.get(Watched(config), None)
+    machine = Fragment.get(modules[0], None).generated["state"]
     return sorted((int(number), str(name)) for name, number in machine.encoding.items())

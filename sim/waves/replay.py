@@ -27,13 +27,13 @@ from sim.waves.columns import common_names
 from sim.waves.cycles import Cycle, clock_cycles
 from sim.waves.gtkwave import instruction_texts
 from sim.waves.passes import Column, Pass, Trace, Write
+from sim.waves.signals import SLOTS
 
 __all__ = ["MOST_PASSES", "SIGNALS", "ReplayError", "Step", "replay", "steps", "trace"]
 
 MOST_PASSES = 4096
 """Passes of a trace: each holds all cells."""
 
-_SLOTS = "xycf"
 SIGNALS = (
     "run", "sequencer.operation", "sequencer.shift_tag_up", "sequencer.shift_tag_down", "sequencer.executed",
     "sequencer.counter", "sequencer.counted", "sequencer.starved", "sequencer.starting", "sequencer.waiting",
@@ -66,6 +66,7 @@ class Step:
     address : of the instruction.
     decodes : an instruction begins in this cycle.
     passes : what the array did, and after it what the plane port wrote; often nothing.
+    slots : the column that each slot of the operation names.
     touched : the cells of the columns that are compared or written, as they were, by the slots of the operation.
     cells : all cells at the end of the cycle.
     """
@@ -77,6 +78,7 @@ class Step:
     address: int
     decodes: bool
     passes: tuple[Pass, ...]
+    slots: Mapping[str, int]
     touched: Mapping[str, Bits]
     cells: Bits
 
@@ -274,7 +276,8 @@ class _Replay:
             address=self._address,
             decodes=decodes,
             passes=tuple(passes),
-            touched={slot: before[operation[slot]] for slot in _SLOTS if asked.get(slot)},
+            slots={slot: operation[slot] for slot in SLOTS},
+            touched={slot: before[operation[slot]] for slot in SLOTS if asked.get(slot)},
             cells=self.cam.cells,
         )
 
@@ -301,10 +304,10 @@ class _Replay:
         return passes
 
     def _compare(self, number: int, operation: dict[str, Any], match: int) -> Pass:
-        key = {operation[slot]: operation["key"][slot] for slot in _SLOTS if operation["mask"][slot]}
+        key = {operation[slot]: operation["key"][slot] for slot in SLOTS if operation["mask"][slot]}
         lines = self._lines(operation)
         if lines is not None:
-            key = {operation[slot]: operation["key"][slot] for slot in _SLOTS[1:] if operation["mask"][slot]}
+            key = {operation[slot]: operation["key"][slot] for slot in SLOTS[1:] if operation["mask"][slot]}
         start = "tagged" if operation["keep"] else "all" if operation["ones"] else "none"
         register, remove = operation["second"], bool(operation["remove"])
         found = self.cam.compare(key, start=start, remove=remove, register=register, lines=lines)
@@ -335,7 +338,7 @@ class _Replay:
         return Lines(key, control["distance"] * size, np.repeat(active, size), np.repeat(present, size))
 
     def _write(self, number: int, operation: dict[str, Any]) -> Pass:
-        values = {operation[slot]: operation["write_key"][slot] for slot in _SLOTS[1:] if operation["write_mask"][slot]}
+        values = {operation[slot]: operation["write_key"][slot] for slot in SLOTS[1:] if operation["write_mask"][slot]}
         before, register = self.cam.cells, operation["second"]
         written = self.cam.write(values, all_rows=bool(operation["all_rows"]), register=register)
         return self._pass(

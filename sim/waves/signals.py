@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from hw.counter_map import COUNTERS
 
-__all__ = ["ALIASES", "DERIVED", "FORMATS", "GROUPS", "TRANSLATED", "kept_signals"]
+__all__ = ["ALIASES", "DERIVED", "FORMATS", "GROUPS", "SLOTS", "TRANSLATED", "kept_signals"]
 
 DERIVED = "passes"
 """Scope of what is worked out from the signals of the tile: its passes. It stands beside the tile, not in it."""
+
+SLOTS = "xycf"
+"""Slots of an operation: each names a column that is compared or written."""
 
 _PORTS = ("payload", "valid", "ready")
 
@@ -23,16 +26,13 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "sequencer.operation_key",
         "sequencer.operation_write",
         "sequencer.operation_write_key",
-        "array.key",
-        "array.write_key",
+        "array.bank_0.key",
+        "array.bank_0.write_key",
     ),
     "mask": (
         "sequencer.operation_mask",
         "sequencer.operation_write_mask",
-        "sequencer.operation_x",
-        "sequencer.operation_y",
-        "sequencer.operation_c",
-        "sequencer.operation_f",
+        *(f"{DERIVED}.slot_{slot}" for slot in SLOTS),
         "array.mask",
         "array.write_mask",
     ),
@@ -48,7 +48,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "tags.tag",
         "tags.other",
     ),
-    "touched columns": tuple(f"{DERIVED}.column_{slot}" for slot in "xycf"),
+    "touched columns": tuple(f"{DERIVED}.column_{slot}" for slot in SLOTS),
     "sequencer": (
         "sequencer.counter",
         "sequencer.instruction",
@@ -59,6 +59,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
         "sequencer.inner_bit",
         "sequencer.phase",
         "sequencer.step_index",
+        "sequencer.steps_index",
         "sequencer.executed",
         "sequencer.waiting",
         "sequencer.starved",
@@ -94,9 +95,9 @@ TRANSLATED: Mapping[str, str] = {
 
 ALIASES: Mapping[str, str] = {
     "array.bus__match": "match",
-    "array.key": "array_key",
+    "array.bank_0.key": "array_key",
+    "array.bank_0.write_key": "array_write_key",
     "array.mask": "array_mask",
-    "array.write_key": "array_write_key",
     "array.write_mask": "array_write_mask",
     "sequencer.state_state": "state",
     "state": "tile_state",
@@ -113,15 +114,12 @@ _BINARY = (
 )
 _TEXTS = tuple(f"{DERIVED}.{name}" for name in ("kind", "instruction", "key", "written"))
 _DECIMAL = (
-    *(f"{DERIVED}.{name}" for name in ("number", "rows", "changed")),
+    *(f"{DERIVED}.{name}" for name in ("number", "rows", "changed", *(f"slot_{slot}" for slot in SLOTS))),
     "sequencer.counter",
-    "sequencer.operation_x",
-    "sequencer.operation_y",
-    "sequencer.operation_c",
-    "sequencer.operation_f",
     "sequencer.outer_bit",
     "sequencer.inner_bit",
     "sequencer.step_index",
+    "sequencer.steps_index",
     "plane_port.column",
     "plane_port.outstanding",
     "error_address",
