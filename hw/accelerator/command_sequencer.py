@@ -61,6 +61,8 @@ class CommandSequencer(Component):
     waiting_words : in this cycle only a word that is not there keeps it from going on.
     """
 
+    block = "sequencer"
+
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         super().__init__(

@@ -78,6 +78,8 @@ class CounterBank(Component):
     index, value : the port; 0 beyond the last counter.
     """
 
+    block = "counters"
+
     def __init__(self, counters: int):
         self.counters = counters
         super().__init__(

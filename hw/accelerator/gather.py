@@ -35,6 +35,8 @@ class GatherUnit(Component):
     descriptor_error, descriptor_register : the job that was to start has this register out of its range; for a cycle.
     """
 
+    block = "gather"
+
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         super().__init__(

@@ -59,6 +59,8 @@ class GatherAddress(Component):
     row : the rest of it, see :func:`row_layout`.
     """
 
+    block = "address"
+
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         layout = job_layout(config)

@@ -23,6 +23,8 @@ class GatherAlign(Component):
     placed : the output row at its place in a beat, S bits of each lane; other bits are 0.
     """
 
+    block = "align"
+
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         size = config.lanes * config.outputs

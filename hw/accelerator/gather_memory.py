@@ -25,6 +25,8 @@ class GatherMemory(Component):
     read, read_address, data : the words of all lanes at one bank address, lane 0 lowest.
     """
 
+    block = "memory"
+
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         super().__init__(

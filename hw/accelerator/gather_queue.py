@@ -26,6 +26,8 @@ class GatherQueue(Component):
     occupied, full : as the cycle began.
     """
 
+    block = "queue"
+
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         size = config.lanes * config.outputs

@@ -65,6 +65,8 @@ class GatherRegisters(Component):
     checked : in this cycle a wrong register would be told.
     """
 
+    block = "registers"
+
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         layout = job_layout(config)

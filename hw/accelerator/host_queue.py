@@ -26,6 +26,8 @@ class HostQueue(Component):
     empty : no word waits.
     """
 
+    block = "queue"
+
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         super().__init__(

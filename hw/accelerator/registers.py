@@ -62,6 +62,8 @@ class RegisterPort(Component):
         what can be written alone is an output, 0 but in the one cycle in which it is written.
     """
 
+    block = "registers"
+
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         fixed, members = constants(config), {}

@@ -58,6 +58,8 @@ class FlitBuffer(Component):
     empty : no flit is kept.
     """
 
+    block = "buffer"
+
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         self.layout = flit_layout(config)

@@ -27,6 +27,8 @@ class RunCounters(Component):
     words_in, words_out, waiting_in, waiting_out : counts modulo 2^32, of waits only while ``running``.
     """
 
+    block = "counters"
+
     def __init__(self) -> None:
         super().__init__(
             {

@@ -38,6 +38,8 @@ class ProgramReader(Component):
     active : words are still to be taken.
     """
 
+    block = "program"
+
     def __init__(self, config: AcceleratorConfig):
         self.config = config
         self.address_bits = bits_for(config.program_words - 1)
@@ -97,6 +99,8 @@ class TapsReader(Component):
     start, first, planes : read ``planes`` planes from word ``first`` on, then from there again; none if 0.
     plane, valid, taken : the plane, and that the next one is wanted.
     """
+
+    block = "taps"
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config

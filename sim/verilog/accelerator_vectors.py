@@ -91,8 +91,10 @@ def chain(config: AcceleratorConfig, seed: int = 1) -> list[HostCommand] | None:
         Unit.TAPS: taps_words,
         Unit.PROGRAM: (max(len(cap), len(map_)) + 1) * config.flits_per_instruction,
     }
-    if width < 1 or len(cap) > config.cap.program_depth or any(
-        size > unit_size(unit, config) for unit, size in sizes.items()
+    if (
+        width < 1
+        or len(cap) > config.cap.program_depth
+        or any(size > unit_size(unit, config) for unit, size in sizes.items())
     ):
         return None
 

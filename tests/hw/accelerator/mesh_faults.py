@@ -30,8 +30,10 @@ class MeshFault:
 
 def seed(verilog: str, fault: MeshFault) -> str:
     """The Verilog with the fault in it; in a proof modules are called by their places."""
-    shared = "router_flit_buffer" if fault.module.endswith("_buffer") else fault.module
-    found = re.search(rf"^module (?:{shared}|\\proof\.{re.escape(fault.module)}) ?\(.*?^endmodule", verilog, re.MULTILINE | re.DOTALL)
+    shared = "router_buffer" if fault.module.endswith("_buffer") else fault.module
+    found = re.search(
+        rf"^module (?:{shared}|\\proof\.{re.escape(fault.module)}) ?\(.*?^endmodule", verilog, re.MULTILINE | re.DOTALL
+    )
     if found is None:
         raise FaultNotSeeded(f"the Verilog has no module {fault.module}")
     changed = fault.edit(found[0])
@@ -43,7 +45,9 @@ def seed(verilog: str, fault: MeshFault) -> str:
 FAULTS = {
     # Copies.
     "copy-lost": MeshFault(
-        replaced(r"assign local_left = ! (\S+?) ?;", r"assign local_left = local_asked != \1 ;"), "traffic", refuted=True
+        replaced(r"assign local_left = ! (\S+?) ?;", r"assign local_left = local_asked != \1 ;"),
+        "traffic",
+        refuted=True,
     ),
     "copy-sent-twice": MeshFault(replaced(r"west_taken <= \S+ ?;", "west_taken <= 5'h00;"), "traffic", refuted=True),
     "copy-with-all-destinations": MeshFault(

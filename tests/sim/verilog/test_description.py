@@ -10,7 +10,7 @@ import pytest
 from hw.accelerator.config import ACCELERATORS
 from hw.config import CONFIGS, TileConfig
 from hw.isa import FIELDS, OPERATIONS, ErrorCode, Opcode, legal_kinds
-from sim.verilog.description import describe, modules
+from sim.verilog.description import describe
 from sim.verilog.parts import Part, find_part
 from sim.verilog.ports import Port, ports
 from sim.verilog_cache import cached_accelerator_verilog, cached_tile_verilog
@@ -61,15 +61,17 @@ def test_codes_of_a_port() -> None:
 def test_every_module_of_a_tile_has_a_sentence(config: TileConfig) -> None:
     text = cached_tile_verilog(config)
     found = describe(find_part(config), text)["modules"]
-    assert list(found) == modules(text)
-    assert found["tile"] == "A tile of config.rows x config.columns cells; docs/isa.md is its contract"
+    assert list(found) == re.findall(r"^module (\w+)\($", text, re.MULTILINE)
+    assert (
+        found["tile"] == "An associative-processor tile: cells that compute on themselves; docs/isa.md is its contract."
+    )
     assert all(len(sentence.split()) > 2 for sentence in found.values())
 
 
 def test_every_module_of_an_accelerator_has_a_sentence() -> None:
     text = cached_accelerator_verilog(MESH)
     described = describe(find_part(MESH), text)
-    assert list(described["modules"]) == modules(text)
+    assert list(described["modules"]) == re.findall(r"^module (\w+)\($", text, re.MULTILINE)
     assert all(len(sentence.split()) > 2 for sentence in described["modules"].values())
     assert described["tiles"]["map"]["opcodes"]["DOT"]["code"] == Opcode.DOT
 
