@@ -23,7 +23,7 @@ from sim.verilog.vectors import Vectors, numbers
 __all__ = ["Access", "accelerator_vectors", "chain"]
 
 PACKET_WORDS = 3
-WATCHDOG = 20_000
+WATCHDOG = 1000
 UNKNOWN_OPCODE = 0x7F
 PLANES = 2
 """Bits of activations and of weights."""
@@ -91,8 +91,10 @@ def chain(config: AcceleratorConfig, seed: int = 1) -> list[HostCommand] | None:
         Unit.TAPS: taps_words,
         Unit.PROGRAM: (max(len(cap), len(map_)) + 1) * config.flits_per_instruction,
     }
-    if width < 1 or len(cap) > config.cap.program_depth or any(
-        size > unit_size(unit, config) for unit, size in sizes.items()
+    if (
+        width < 1
+        or len(cap) > config.cap.program_depth
+        or any(size > unit_size(unit, config) for unit, size in sizes.items())
     ):
         return None
 

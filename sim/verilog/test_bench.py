@@ -89,7 +89,10 @@ def bench_text(
         f"module {name};",
         f'  localparam TITLE = "{top}, config {config}", NAME = "{stem}_tb";',
         f"  localparam [63:0] CONFIG_HASH = 64'h{config_hash};",
-        *(f"  localparam {constant} = {value};" for constant, value in {**constants, "SHOWN": SHOWN, "SINCE": SINCE}.items()),
+        *(
+            f"  localparam {constant} = {value};"
+            for constant, value in {**constants, "SHOWN": SHOWN, "SINCE": SINCE}.items()
+        ),
         "",
         "  task say(input [8*8-1:0] how);",
         "    case (run)",
