@@ -1,4 +1,4 @@
-"""Vectors of an accelerator's test bench: accesses and command words of a host, and what the golden accelerator sends."""
+"""Vectors of an accelerator's test bench: accesses and commands of a host, and what the golden accelerator sends."""
 
 from __future__ import annotations
 

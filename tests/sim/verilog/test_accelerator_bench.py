@@ -39,7 +39,7 @@ def test_no_commands_where_memories_are_too_small() -> None:
     assert accelerator_vectors(small) is None
 
 
-def test_steps_end(tmp_path: Path) -> None:
+def test_steps_end() -> None:
     vectors = accelerator_vectors(MESH)
     assert vectors is not None
     numbers = vectors.files["steps"].split()

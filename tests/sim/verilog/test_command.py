@@ -93,7 +93,7 @@ def test_standard_output_and_description(folder: Path, capfd: pytest.CaptureFixt
 
 @pytest.mark.parametrize("period", ["0", "-1", "nan", "x", "1e9"])
 def test_period(period: str, refuses: Refuses) -> None:
-    refuses(f"--period: must be a number of ns from 0.001 to 1000000, not '{period}'.*", "--period", period)
+    refuses(f"--period must be a number of ns from 0.001 to 1000000, not '{period}'.*", "--period", period)
 
 
 def test_mistakes(refuses: Refuses, folder: Path) -> None:
@@ -108,7 +108,7 @@ def test_mistakes(refuses: Refuses, folder: Path) -> None:
         "--banks is for a tile's array, not for part accelerator of config mesh1x1",
         *("--config", "mesh1x1", "--banks", "2"),
     )
-    refuses("--banks: must be an integer from 1 to 4096, not '0'.*", *tiny, "--banks", "0")
+    refuses("--banks must be an integer from 1 to 4096, not '0'.*", *tiny, "--banks", "0")
     refuses("config must be one of tiny, .*not 'tinny'.*", "--config", "tinny", "-o", "x.v")
     refuses("--output file must end in .v and be named by .*, not 'x.txt'", *tiny, "-o", "x.txt")
     refuses("--output file must end in .v and be named by .*, not 'a b.v'", *tiny, "-o", "a b.v")
@@ -160,9 +160,8 @@ def test_what_is_written_twice_is_the_same() -> None:
     assert all(f"x.{suffix}" in verilog.FILES for suffix in CONSTRAINTS)
 
 
-def test_nothing_is_left_when_writing_is_interrupted(
-    quick: None, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.usefixtures("quick")
+def test_nothing_is_left_when_interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_part: Part, _text: str) -> None:
         raise KeyboardInterrupt
 
