@@ -101,9 +101,9 @@ def main(arguments: argparse.Namespace) -> int:
     from sim.verilog.package import make_package, write_files
 
     package = make_package(part, target.stem, arguments.period)
-    files = {target: package.verilog} | {target.with_name(name): text for name, text in package.files.items()}
+    files = [(target, package.verilog), *((target.with_name(name), text) for name, text in package.files.items())]
     if description != STANDARD_OUTPUT:
-        files[Path(description)] = json_text(package.description)
+        files.append((Path(description), json_text(package.description)))
     write_files(files, "--output file")
     if description == STANDARD_OUTPUT:
         write_output(description, json_text(package.description), "--json file")

@@ -14,8 +14,8 @@ from sim.verilog.vectors import Vectors
 __all__ = ["accelerator_test_bench"]
 
 TOP = "accelerator"
-LIMIT = 10 * WATCHDOG
-"""Cycles after which a step is given up."""
+LIMIT_CYCLES, LIMIT_FACTOR = 4 * WATCHDOG, 10
+"""Cycles after which a step is given up, and how many more for each word of the command stream."""
 
 
 def accelerator_test_bench(config: AcceleratorConfig, vectors: Vectors, stem: str) -> str:
@@ -26,6 +26,6 @@ def accelerator_test_bench(config: AcceleratorConfig, vectors: Vectors, stem: st
         **{f"{name.upper()}_WORDS": words for name, words in vectors.words.items()},
         **{access.name: int(access) for access in Access},
         "RUNS": len(vectors.names),
-        "LIMIT": LIMIT,
+        "LIMIT": LIMIT_CYCLES + LIMIT_FACTOR * vectors.words["in"],
     }
     return bench_text(TOP, config.name, config.hash_text, stem, constants, vectors.names)

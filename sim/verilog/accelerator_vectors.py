@@ -1,4 +1,4 @@
-"""Vectors of an accelerator's test bench: accesses and command words of a host, and what the golden accelerator sends."""
+"""Vectors of an accelerator's test bench: accesses and commands of a host, and what the golden accelerator sends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sim.verilog.vectors import Vectors, numbers
 __all__ = ["Access", "accelerator_vectors", "chain"]
 
 PACKET_WORDS = 3
-WATCHDOG = 20_000
+WATCHDOG = 1000
 UNKNOWN_OPCODE = 0x7F
 PLANES = 2
 """Bits of activations and of weights."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,30 +81,19 @@ def _bench(part: Part, stem: str) -> dict[str, str]:
     return {f"{stem}_tb.v": text, **{f"{stem}_tb_{name}.hex": words for name, words in vectors.files.items()}}
 
 
-def write_files(files: dict[Path, str], what: str) -> None:
-    """Write files, each of them as a whole; none where one of them could not be written.
+def write_files(files: Sequence[tuple[Path, str]], what: str) -> None:
+    """Write texts to files, each of them as a whole; none where one of them cannot be written.
 
     Raises
     ------
     UserError
         If two of them are the same file, or one cannot be written.
     """
-    check_files(files, what)
-    for path, text in files.items():
-        write_output(str(path), text, what)
-
-
-def check_files(paths: Iterable[Path], what: str) -> None:
-    """Raise when files cannot be written; nothing is changed.
-
-    Raises
-    ------
-    UserError
-        As :func:`write_files`.
-    """
-    seen: dict[Path, Path] = {}
-    for path in paths:
-        other = seen.setdefault(path.resolve(), path)
-        if other is not path:
+    seen = set[Path]()
+    for path, _ in files:
+        if path.resolve() in seen:
             raise UserError(f"{what}s must be different files, not {path} twice")
+        seen.add(path.resolve())
         check_output(str(path), what)
+    for path, text in files:
+        write_output(str(path), text, what)

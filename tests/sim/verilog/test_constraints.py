@@ -41,7 +41,11 @@ def test_timing() -> None:
     ("suffix", "clock", "lines"),
     [
         ("pcf", "set_frequency clk 125.000", ["# set_io rst PIN", "# set_io a[1] PIN"]),
-        ("lpf", 'FREQUENCY PORT "clk" 125.000 MHZ;', ['# LOCATE COMP "a[0]" SITE "PIN"; IOBUF PORT "a[0]" IO_TYPE=LVCMOS33;']),
+        (
+            "lpf",
+            'FREQUENCY PORT "clk" 125.000 MHZ;',
+            ['# LOCATE COMP "a[0]" SITE "PIN"; IOBUF PORT "a[0]" IO_TYPE=LVCMOS33;'],
+        ),
         (
             "xdc",
             "create_clock -name clk -period 8.000 [get_ports clk]",
