@@ -62,14 +62,14 @@ class Part:
         if isinstance(self.config, TileConfig):
             from hw.verilog import tile_verilog
 
-            return tile_verilog(self.config, self.banks) if self.banks != 1 else tile_verilog(self.config)
+            return tile_verilog(self.config, self.banks)
         from hw.accelerator import verilog
 
         if self.name == "accelerator":
             return verilog.accelerator_verilog(self.config)
         if self.name == "cluster":
             return verilog.cluster_verilog(self.config)
-        return verilog.slot_verilog(self.config, self.name)
+        return verilog.slot_verilog(self.config, "cap" if self.name == "cap" else "map")
 
 
 def find_part(config: TileConfig | AcceleratorConfig, name: str | None = None, banks: int = 1) -> Part:
