@@ -89,13 +89,14 @@ class CamBank(Component):
         m.d.comb += self.match.eq(match)
 
         # Write: the key into chosen rows, or planes into chosen row blocks.
-        rows, port_rows = self.write_rows, Signal(self.rows)
-        m.d.comb += port_rows.eq(spread(self.port_blocks, self.rows // self.taps))
+        rows, port_rows = self.write_rows, spread(self.port_blocks, self.rows // self.taps)
+        others, port_others, port_cells = (Signal(self.rows) for _ in range(3))
+        m.d.comb += [others.eq(~rows), port_others.eq(~port_rows), port_cells.eq(self.port_planes & port_rows)]
         for index, column in enumerate(cells):
             with m.If(self.write_mask[index]):
-                m.d.sync += column.eq(Mux(self.write_key[index], column | rows, column & ~rows))
+                m.d.sync += column.eq(Mux(self.write_key[index], column | rows, column & others))
             with m.Elif(self.port_write & (self.port_column == index)):
-                m.d.sync += column.eq((column & ~port_rows) | (self.port_planes & port_rows))
+                m.d.sync += column.eq((column & port_others) | port_cells)
 
         self._read(m, cells, self.port_column, self.port_data)
         if self.config.vertical:

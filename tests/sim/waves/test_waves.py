@@ -28,9 +28,8 @@ FIGURE = Path(__file__).parents[3] / "docs" / "figures" / "addition.svg"
 
 ELSEWHERE = {
     "array.bank_0.key", "array.bank_0.write_key", "array.mask", "array.write_mask", "tags.other",
-    "sequencer.step_index", "sequencer.steps_index",
 }  # fmt: skip
-"""Signals of other configs, and two names for one."""
+"""Signals of other configs."""
 
 ADD_SHOWS = {
     "clock", "passes", "key", "mask", "tags", "touched columns", "sequencer", "streams", "plane port", "status",
