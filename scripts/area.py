@@ -42,18 +42,18 @@ def _run(name: str | None, target: str | None, check: bool) -> int:
     if target is not None and find_target(target).name not in studies[0].targets:
         print(run_study(studies[0], target))
         return 0
-    page = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""
-    tables = read_tables(page)
     stale = False
     for study in studies:
         for chosen in [target] if target else study.targets:
             table = run_study(study, chosen)
-            stale |= tables[study.name, chosen] != table
-            tables[study.name, chosen] = table
             print(f"{table}\n", flush=True)
+            # Read anew, as another run may have written a table meanwhile.
+            page = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""
+            text = area_page(read_tables(page) | {(study.name, chosen): table})
+            stale |= text != page
             if not check:
-                write_output(str(PAGE), area_page(tables))
-    return int(check and (stale or page != area_page(tables)))
+                write_output(str(PAGE), text)
+    return int(check and stale)
 
 
 if __name__ == "__main__":
