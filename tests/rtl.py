@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,16 +97,23 @@ def random_settings(examples: int) -> settings:
 
 
 class EnginePool:
-    """Simulators by config and name, each started once."""
+    """Simulators by config and name, each started once.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    verilog : gives the text of a tile; without it the tile's own Verilog is simulated.
+    """
+
+    def __init__(self, verilog: Callable[[TileConfig], str] | None = None) -> None:
+        self._verilog = verilog
         self._engines: dict[tuple[int, str], RtlEngine] = {}
 
     def get(self, config: TileConfig, simulator: str, stall_probability: float = 0.0, seed: int = 0) -> RtlEngine:
         """The tile in a simulator, with pauses at the same places whatever it did before."""
         key = (config.hash, simulator)
         if key not in self._engines or self._engines[key].closed:
-            self._engines[key] = RtlEngine(config, simulator)
+            text = self._verilog(config) if self._verilog else None
+            self._engines[key] = RtlEngine(config, simulator, verilog=text)
         engine = self._engines[key]
         engine.stall_probability = stall_probability
         engine.reset_after = 0

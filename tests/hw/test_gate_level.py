@@ -1,0 +1,109 @@
+"""The regression of the Verilog, run on a netlist: the tiny tile mapped to cells of an iCE40, with Yosys's models.
+
+The tests are those of the Verilog itself, with other text in the simulator. All are in the slow tier.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from golden.engine import TileError
+from golden.tile import GoldenTile
+from hw.config import TileConfig
+from hw.isa import ErrorCode
+from sim.runner import SimulationError
+from sim.synthesis import find_yosys
+from sim.synthesis.netlist import netlist_verilog
+from sim.tools import ToolError
+from tests.hw import test_cycle_laws_rtl, test_errors_rtl, test_tile_random
+from tests.programs import random_program
+from tests.rtl import TINY, EnginePool, compare
+
+SIMULATOR = "icarus"
+CONFIG = TINY["cells"]
+LUT = re.compile(r"(SB_LUT4 #\(\s*\.LUT_INIT\(16'h)([0-9a-f]+)")
+
+
+def has_yosys() -> bool:
+    try:
+        find_yosys()
+    except ToolError:
+        return False
+    return True
+
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not has_yosys(), reason="no Yosys makes the netlist")]
+
+
+@pytest.fixture(scope="module")
+def netlist() -> str:
+    return netlist_verilog(CONFIG, "ice40")
+
+
+@pytest.fixture(scope="module")
+def gates(netlist: str) -> Iterator[EnginePool]:
+    """The netlist in a simulator, wherever a test wants the tile."""
+
+    def text(config: TileConfig) -> str:
+        assert config == CONFIG
+        return netlist
+
+    pool = EnginePool(text)
+    yield pool
+    pool.close()
+
+
+def inverted(netlist: str, place: float) -> str:
+    """The netlist with one of its LUTs inverted: the one at a place between 0, the first, and 1."""
+    luts = list(LUT.finditer(netlist))
+    lut = luts[int(place * len(luts))]
+    text = f"{lut[1]}{int(lut[2], 16) ^ 0xFFFF:04x}"
+    return netlist[: lut.start()] + text + netlist[lut.end() :]
+
+
+@pytest.mark.parametrize("stalls", test_tile_random.STALLS)
+def test_random_programs(gates: EnginePool, stalls: float) -> None:
+    test_tile_random.test_random_programs_equal_golden(gates, SIMULATOR, CONFIG, stalls)
+
+
+def test_state_persists(gates: EnginePool) -> None:
+    test_tile_random.test_state_persists_from_program_to_program(gates, SIMULATOR, CONFIG.array)
+
+
+def test_reset_in_mid_instruction(gates: EnginePool) -> None:
+    test_tile_random.test_reset_in_mid_instruction(gates, SIMULATOR, CONFIG)
+
+
+def test_errors(gates: EnginePool) -> None:
+    test_errors_rtl.test_errors(gates, SIMULATOR, CONFIG.array)
+    test_errors_rtl.test_lowest_code_wins(gates, SIMULATOR)
+
+
+@pytest.mark.parametrize("code", test_errors_rtl.HEADERS, ids=lambda code: code.name)
+def test_header_errors(gates: EnginePool, code: ErrorCode) -> None:
+    test_errors_rtl.test_header_errors(gates, SIMULATOR, code)
+
+
+def test_longest_loop_body(gates: EnginePool) -> None:
+    test_errors_rtl.test_longest_loop_body_runs(gates, SIMULATOR)
+
+
+def test_law_of_every_operation(gates: EnginePool) -> None:
+    walk = next(walk for walk in test_cycle_laws_rtl.WALKS if (walk.simulator, walk.config) == (SIMULATOR, CONFIG))
+    test_cycle_laws_rtl.test_spread_of_the_grid(gates, walk)
+
+
+def test_an_inverted_gate_is_found(netlist: str) -> None:
+    pool = EnginePool(lambda _: inverted(netlist, 0.5))
+    try:
+        engine = pool.get(CONFIG, SIMULATOR)
+        engine.timeout_cycles = 10_000
+        with pytest.raises((AssertionError, TileError, SimulationError)) as found:
+            compare(engine, random_program(np.random.default_rng(1), CONFIG, 12), GoldenTile(CONFIG, 1))
+        print(str(found.value).splitlines()[0])
+    finally:
+        pool.close()
