@@ -6,7 +6,7 @@ import inspect
 import re
 from fnmatch import fnmatchcase
 
-__all__ = ["first_sentence", "members", "plain", "port_meaning"]
+__all__ = ["members", "plain", "port_meaning"]
 
 _ENTRY = re.compile(r"^(?P<names>[\w*]+(?:, [\w*]+)*) : (?P<text>.*)$")
 _FURTHER = re.compile(r"(?<=[.;]) (?=\w+ : )")
@@ -53,13 +53,6 @@ def port_meaning(port: str, meanings: dict[str, str]) -> str | None:
         if fnmatchcase(member, name):
             return f"{text}; {_STREAM[part]}" if part in _STREAM else text
     return None
-
-
-def first_sentence(component: type) -> str:
-    """The first sentence of a class's docstring, on one line."""
-    paragraph = (inspect.getdoc(component) or "").partition("\n\n")[0]
-    sentence = re.split(r"(?<=\.)\s", " ".join(paragraph.split()), maxsplit=1)[0]
-    return plain(sentence).rstrip(".:")
 
 
 def plain(text: str) -> str:

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """What ``bfimna verilog`` can write: a tile, a whole accelerator, or one of an accelerator's blocks."""
 
 from __future__ import annotations
@@ -78,13 +77,16 @@ def find_part(config: TileConfig | AcceleratorConfig, name: str | None = None, b
     Raises
     ------
     UserError
-        If the config has no such part, or one without banks is to have some.
+        If the config has no such part, or cannot have so many banks.
     """
     names = PARTS[:1] if isinstance(config, TileConfig) else PARTS[1:]
     chosen = names[0] if name is None else name
     if chosen not in names:
         hint = "" if chosen in PARTS else nearest(chosen, names)
         raise UserError(f"--part must be one of {', '.join(names)} for config {config.name}, not {chosen!r}{hint}")
-    if banks != 1 and chosen != "tile":
+    if isinstance(config, TileConfig):
+        if config.taps % banks:
+            raise UserError(f"--banks must be a divisor of the taps ({config.taps}), not {banks}")
+    elif banks != 1:
         raise UserError(f"--banks is for a tile's array, not for part {chosen} of config {config.name}")
     return Part(chosen, config, banks)

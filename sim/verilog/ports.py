@@ -50,6 +50,8 @@ def ports(component: Component) -> list[Port]:
     """
     from amaranth.hdl import Shape
 
+    # Only its ports are looked at; without this Amaranth warns that the component itself never is.
+    vars(component)["_MustUse__used"] = True
     meanings = members(type(component))
     found: list[Port] = []
     for path, member, _ in component.signature.flatten(component):

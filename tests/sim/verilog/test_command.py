@@ -96,6 +96,7 @@ def test_period(period: str, refuses: Refuses) -> None:
     refuses(f"--period must be a number of ns from 0.001 to 1000000, not '{period}'.*", "--period", period)
 
 
+@pytest.mark.usefixtures("quick")
 def test_mistakes(refuses: Refuses, folder: Path) -> None:
     tiny = ("--config", "tiny")
     refuses("--part must be one of tile for config tiny, not 'cluster'", *tiny, "--part", "cluster")
@@ -108,6 +109,7 @@ def test_mistakes(refuses: Refuses, folder: Path) -> None:
         "--banks is for a tile's array, not for part accelerator of config mesh1x1",
         *("--config", "mesh1x1", "--banks", "2"),
     )
+    refuses(r"--banks must be a divisor of the taps \(4\), not 3", *tiny, "--banks", "3")
     refuses("--banks must be an integer from 1 to 4096, not '0'.*", *tiny, "--banks", "0")
     refuses("config must be one of tiny, .*not 'tinny'.*", "--config", "tinny", "-o", "x.v")
     refuses("--output file must end in .v and be named by .*, not 'x.txt'", *tiny, "-o", "x.txt")
@@ -227,3 +229,17 @@ def test_large_tiles_are_written_in_time(name: str, folder: Path) -> None:
     files, seconds = written(folder / name, "1", "--config", name)
     assert seconds < 10
     assert len(files["x.v"]) < 500_000
+
+
+@pytest.mark.parametrize("part", [None, "cap"])
+def test_nothing_is_said_about_unused_components(part: str | None, folder: Path) -> None:
+    """Amaranth warns of components that were made and never elaborated, at the end of a process."""
+    config = "tiny" if part is None else "meshtiny"
+    script = (
+        "from hw.accelerator.named import load_system\nfrom sim.verilog.parts import find_part\n"
+        f"from sim.verilog.ports import ports\nports(find_part(load_system({config!r}), {part!r}).component)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, env=environment("1"), check=True, capture_output=True, text=True
+    )
+    assert done.stderr == ""

@@ -57,7 +57,16 @@ def test_codes_of_a_port() -> None:
     assert error == Port("error", "out", 4, error.meaning, tuple((code.name, int(code)) for code in ErrorCode))
 
 
-@pytest.mark.parametrize("config", [*TINY.values(), *FASTER.values()], ids=lambda config: config.name)
+@pytest.mark.parametrize(
+    "config",
+    [
+        TINY["3r1w"],
+        FASTER["two-tags-2d"],
+        *(pytest.param(config, marks=pytest.mark.slow) for config in (TINY["cells"], TINY["4r2w"])),
+        *(pytest.param(config, marks=pytest.mark.slow) for name, config in FASTER.items() if name != "two-tags-2d"),
+    ],
+    ids=lambda config: config.name,
+)
 def test_every_module_of_a_tile_has_a_sentence(config: TileConfig) -> None:
     text = cached_tile_verilog(config)
     found = describe(find_part(config), text)["modules"]

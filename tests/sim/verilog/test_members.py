@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.verilog.members import first_sentence, members, plain, port_meaning
+from sim.verilog.members import members, plain, port_meaning
 
 
 class Component:
@@ -58,11 +58,6 @@ def test_a_class_without_the_section_has_none() -> None:
 )
 def test_meaning_of_a_port(port: str, meaning: str | None) -> None:
     assert port_meaning(port, members(Component)) == meaning
-
-
-def test_first_sentence() -> None:
-    assert first_sentence(Component) == "A queue of depth words: first in, first out"
-    assert first_sentence(Plain) == "Nothing more"
 
 
 def test_markup_goes_away() -> None:
