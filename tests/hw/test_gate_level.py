@@ -1,4 +1,4 @@
-"""The regression of the Verilog, run on a netlist: the tiny tile mapped to cells of an iCE40, with Yosys's models.
+"""The regression of the Verilog, run on netlists of the tiny tile: gates, and cells of an iCE40 with Yosys's models.
 
 The tests are those of the Verilog itself, with other text in the simulator. All are in the slow tier.
 """
@@ -25,7 +25,11 @@ from tests.rtl import TINY, EnginePool, compare
 
 SIMULATOR = "icarus"
 CONFIG = TINY["cells"]
-LUT = re.compile(r"(SB_LUT4 #\(\s*\.LUT_INIT\(16'h)([0-9a-f]+)")
+GATES = {
+    "gates": re.compile(r"(?<= = )\S+(?: \[\d+\])? & [^;]+(?=;)"),
+    "ice40": re.compile(r"(?<=LUT_INIT\(16'h)[0-9a-f]{4}(?=\))"),
+}
+"""Where a netlist has gates: AND gates, or the tables of LUTs."""
 
 
 def has_yosys() -> bool:
@@ -39,9 +43,14 @@ def has_yosys() -> bool:
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not has_yosys(), reason="no Yosys makes the netlist")]
 
 
+@pytest.fixture(scope="module", params=GATES)
+def target(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def netlist() -> str:
-    return netlist_verilog(CONFIG, "ice40")
+def netlist(target: str) -> str:
+    return netlist_verilog(CONFIG, target)
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +66,12 @@ def gates(netlist: str) -> Iterator[EnginePool]:
     pool.close()
 
 
-def inverted(netlist: str, place: float) -> str:
-    """The netlist with one of its LUTs inverted: the one at a place between 0, the first, and 1."""
-    luts = list(LUT.finditer(netlist))
-    lut = luts[int(place * len(luts))]
-    text = f"{lut[1]}{int(lut[2], 16) ^ 0xFFFF:04x}"
-    return netlist[: lut.start()] + text + netlist[lut.end() :]
+def inverted(netlist: str, target: str) -> str:
+    """The netlist with one of its gates inverted, the one in the middle."""
+    found = list(GATES[target].finditer(netlist))
+    gate = found[len(found) // 2]
+    text = f"~({gate[0]})" if target == "gates" else f"{int(gate[0], 16) ^ 0xFFFF:04x}"
+    return netlist[: gate.start()] + text + netlist[gate.end() :]
 
 
 @pytest.mark.parametrize("stalls", test_tile_random.STALLS)
@@ -97,8 +106,8 @@ def test_law_of_every_operation(gates: EnginePool) -> None:
     test_cycle_laws_rtl.test_spread_of_the_grid(gates, walk)
 
 
-def test_an_inverted_gate_is_found(netlist: str) -> None:
-    pool = EnginePool(lambda _: inverted(netlist, 0.5))
+def test_an_inverted_gate_is_found(netlist: str, target: str) -> None:
+    pool = EnginePool(lambda _: inverted(netlist, target))
     try:
         engine = pool.get(CONFIG, SIMULATOR)
         engine.timeout_cycles = 10_000
