@@ -119,8 +119,10 @@ class CellArray(_Array):
         config, bus = self.config, self.bus
         operation = bus.operation
         self.select_rows(m)
-        key, mask = Signal(config.columns), Signal(config.columns)
-        write_key, write_mask = Signal(config.columns), Signal(config.columns)
+        key = Signal(config.columns)
+        mask = Signal(config.columns)
+        write_key = Signal(config.columns)
+        write_mask = Signal(config.columns)
         # On a 2D tile slot x goes over the vertical lines, and may name the column of slot y in another row.
         slots = ("y", "c", "f") if config.vertical else ("x", "y", "c", "f")
 
@@ -217,7 +219,8 @@ class LatchedArray(_Array):
         store = _Store(m, config, platform, ("x", "y", "port"), ("write",))
         first, second, third = (store.data[name] for name in ("x", "y", "port"))
         write = store.writes["write"]
-        carry, flag = Signal(config.rows, reset_less=True), Signal(config.rows, reset_less=True)
+        carry = Signal(config.rows, reset_less=True)
+        flag = Signal(config.rows, reset_less=True)
 
         # The third read port serves fetches and the plane port, which never meet.
         m.d.comb += [

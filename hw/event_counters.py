@@ -105,7 +105,8 @@ class EventCounters(Component):
         tagged = Signal(range(config.rows + 1))
         planes = [self.count[bit * size : (bit + 1) * size] for bit in range(config.count_bits)]
         m.d.comb += tagged.eq(_add([_population(plane) << bit for bit, plane in enumerate(planes)]))
-        compared, second = Signal(), Signal()
+        compared = Signal()
+        second = Signal()
         with m.If(~self.stalled):
             m.d.sync += [compared.eq(self.counted & self.operation.compare), second.eq(self.operation.second)]
         matched: Value = tagged

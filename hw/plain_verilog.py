@@ -25,6 +25,7 @@ _NUMBERED = re.compile(r"\$\d+")
 
 # A wire and what it is, in the line of its declaration and in that of its assignment.
 _WIRE = re.compile(r"^  wire (?:\[[\d:]+\] )?(\\\S+ |\w+);\n", re.MULTILINE)
+_EMPTY = re.compile(r"^  wire \[-1:0\] (\\\S+ |\w+);\n", re.MULTILINE)
 _PORT = re.compile(r"^  (?:input|output) (?:\[[\d:]+\] )?(\\\S+ |\w+);\n", re.MULTILINE)
 _ALIAS = re.compile(r"^  assign (\\\S+ |\w+) = (.*);\n", re.MULTILINE)
 _SECOND_NAME = re.compile(r"(?:\\\S+ |\w+)(?:\[[\d:]+\])?|\d+'h[\da-f]+")
@@ -86,7 +87,7 @@ def _values(enumeration: re.Match[str]) -> str:
 
 
 def _without_second_names(text: str) -> str:
-    """Leave out wires that are a part or a copy of another signal, and that nothing reads."""
+    """Leave out wires that are a part or a copy of another signal, or have no bits, and that nothing reads."""
     text = _by_own_names(text)
     wires = set(_WIRE.findall(text))
     aliases = {
@@ -104,6 +105,7 @@ def _without_second_names(text: str) -> str:
             uses[source] -= 1
             if source in aliases and uses[source] == 2:
                 waiting.append(source)
+    text = _EMPTY.sub(lambda wire: "" if uses[wire[1]] == 1 else wire[0], text)
     text = _WIRE.sub(lambda wire: "" if wire[1] in gone else wire[0], text)
     return _ALIAS.sub(lambda alias: "" if alias[1] in gone else alias[0], text)
 

@@ -83,7 +83,8 @@ class PlanePort(Component):
 
     def elaborate(self, platform: object) -> Any:
         m = Module()
-        config, head = self.config, Signal(self.layout)
+        config = self.config
+        head = Signal(self.layout)
         queue = [head, *(Signal(self.layout, name=f"queue_{i}") for i in range(1, config.port_queue))]
         finished = Signal()
 
@@ -109,8 +110,10 @@ class PlanePort(Component):
         ]
 
         # Steps: beats within a plane, planes within the request.
-        beat, plane = Signal(range(config.beats(config.rows) + 1)), Signal(7)
-        last_beat, last_plane = Signal(), Signal()
+        beat = Signal(range(config.beats(config.rows) + 1))
+        plane = Signal(7)
+        last_beat = Signal()
+        last_plane = Signal()
         wide = (head.kind == LoadKind.PLANES) | (head.kind == LoadKind.TAG)
         taps = head.to_array & (head.kind == LoadKind.TAPS)
         beats = Mux(wide, config.beats(config.rows), Mux(taps, config.beats(config.taps), config.beats(config.outputs)))
@@ -163,14 +166,16 @@ class PlanePort(Component):
             with m.If(self.needs_in & (beat == index)):
                 m.d.sync += kept.eq(self.plane_in.payload)
         gathered = Signal(config.rows)
-        narrow, broadcast = Signal(size), Signal(config.rows)
+        narrow = Signal(size)
+        broadcast = Signal(config.rows)
         m.d.comb += [
             gathered.eq(Cat(chunks)),
             narrow.eq(Mux(head.stream, gathered[:size], self.drain_plane)),
             broadcast.eq(spread(gathered[: config.taps], size)),
         ]
 
-        whole, taps = Signal(), Signal()
+        whole = Signal()
+        taps = Signal()
         m.d.comb += [
             whole.eq(head.stream & ((head.kind == LoadKind.PLANES) | (head.kind == LoadKind.TAG))),
             taps.eq(head.stream & (head.kind == LoadKind.TAPS)),

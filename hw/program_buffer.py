@@ -65,7 +65,8 @@ class ProgramBuffer(Component):
         m.submodules.store = store = memory.Memory(shape=INSTRUCTION_BITS, depth=config.program_depth, init=[])
         read, write = store.read_port(domain="comb"), store.write_port()
         header = data.View(HEADER, self.program.payload)
-        length, received = Signal(32), Signal(32)
+        length = Signal(32)
+        received = Signal(32)
 
         # A header is taken while nothing runs, and refused by code.
         m.d.comb += self.start.eq(self.idle & self.program.valid)

@@ -56,7 +56,9 @@ class ReductionTree(Component):
         m = Module()
 
         # The highest word's number: its top bit is the first distance, all bits below and with it the segment.
-        highest, spread, top = Signal(COUNT_BITS), Signal(COUNT_BITS), Signal(COUNT_BITS)
+        highest = Signal(COUNT_BITS)
+        spread = Signal(COUNT_BITS)
+        top = Signal(COUNT_BITS)
         m.d.comb += [
             highest.eq(self.words - 1),
             spread.eq(Cat(highest[bit:].any() for bit in range(COUNT_BITS))),

@@ -82,7 +82,8 @@ class Accelerator(Component):
         sync.clk, sync.rst, core_domain.clk = self.clk, self.rst, self.clk
         m.domains += [sync, core_domain]
         m.submodules.registers = registers = RegisterPort(config)
-        control, stop = register("CONTROL"), Signal()
+        control = register("CONTROL")
+        stop = Signal()
         m.d.sync += stop.eq(registers.control[control.field("stop").low])
         m.d.comb += core_domain.rst.eq(self.rst | stop)
         for name in AXI_LITE:
@@ -209,7 +210,9 @@ class Accelerator(Component):
         ]
 
         # What is waited for: the host to take a word, a unit of the first cluster in which one waits, the next word.
-        cluster, unit, state = Signal(CLUSTER_BITS), Signal(UNIT_BITS), Signal(Waiting)
+        cluster = Signal(CLUSTER_BITS)
+        unit = Signal(UNIT_BITS)
+        state = Signal(Waiting)
         m.d.comb += [cluster.eq(host), unit.eq(STREAM_IN)]
         for number, candidate in reversed(list(enumerate(clusters))):
             with m.If(candidate.waiting_state != Waiting.NOTHING):
@@ -226,8 +229,10 @@ class Accelerator(Component):
         with m.If(watchdog.bites):
             m.d.comb += bite.eq(AcceleratorError.WATCHDOG)
         raised.append((bite, cluster, unit, state))
-        error, place = Signal(AcceleratorError), [Signal(bits) for bits in (CLUSTER_BITS, UNIT_BITS, DETAIL_BITS)]
-        first, seen = Signal(AcceleratorError), [Signal.like(part) for part in place]
+        error = Signal(AcceleratorError)
+        place = [Signal(bits) for bits in (CLUSTER_BITS, UNIT_BITS, DETAIL_BITS)]
+        first = Signal(AcceleratorError)
+        seen = [Signal.like(part) for part in place]
         for code, *where in reversed(raised):
             with m.If(code != AcceleratorError.NONE):
                 m.d.comb += [first.eq(code), *(part.eq(value) for part, value in zip(seen, where, strict=True))]

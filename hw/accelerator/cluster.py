@@ -91,7 +91,9 @@ class Cluster(Component):
 
     def _decode(self, m: Module, gather: GatherUnit, sender: Sender, slots: list[Any]) -> None:
         """A flit is a write to a unit, if the unit is there and has such an address."""
-        flit, size, writes = self.flit_in.payload, Signal(32), Signal()
+        flit = self.flit_in.payload
+        size = Signal(32)
+        writes = Signal()
         strobes: dict[int, Any] = {
             Unit.GATHER_MEMORY: gather.write,
             Unit.GATHER: gather.register_write,
@@ -105,7 +107,8 @@ class Cluster(Component):
             for unit, strobe in strobes.items():
                 with m.Case(unit):
                     m.d.comb += [size.eq(unit_size(unit, self.config)), strobe.eq(writes)]
-        self._bad_unit, self._bad_address = Signal(), Signal()
+        self._bad_unit = Signal()
+        self._bad_address = Signal()
         m.d.comb += [
             self.flit_in.ready.eq(1),
             writes.eq(self.flit_in.valid & (flit.address < size)),

@@ -43,7 +43,9 @@ class Collector(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        members, turn, above = Signal(self.caps), Signal(self.caps), Signal(self.caps)
+        members = Signal(self.caps)
+        turn = Signal(self.caps)
+        above = Signal(self.caps)
 
         # One bit of `turn` is set, or none: the lowest member's first, then that of the next one round.
         m.d.comb += above.eq(members & ~(turn | (turn - 1))[: self.caps])

@@ -91,12 +91,16 @@ class CommandSequencer(Component):
         m = Module()
         config, clusters = self.config, self.config.clusters
         command = Signal(COMMAND)
-        complete, collect, send = Signal(), Signal(), Signal()
+        complete = Signal()
+        collect = Signal()
+        send = Signal()
 
         # What this cycle's word is: a part of a command, or of a payload. A WRITE that has sent all of its payload is
         # not in the way of the next command.
-        code, detail = Signal(AcceleratorError), Signal(32)
-        fine, is_write = Signal(), Signal()
+        code = Signal(AcceleratorError)
+        detail = Signal(32)
+        fine = Signal()
+        is_write = Signal()
         m.d.comb += [
             is_write.eq(command.opcode == Command.WRITE),
             fine.eq(code == AcceleratorError.NONE),
@@ -116,7 +120,8 @@ class CommandSequencer(Component):
             self.waiting_words.eq((collect | (send & self.flits.ready)) & ~self.words.valid),
         ]
         parts = max(1, COMMAND_BITS // config.flit_bits)
-        part, last = Signal(range(parts)), Signal()
+        part = Signal(range(parts))
+        last = Signal()
         m.d.comb += last.eq(part == parts - 1)
         with m.If(self.taken & collect):
             m.d.sync += [
@@ -128,7 +133,9 @@ class CommandSequencer(Component):
             m.d.sync += [command.address.eq(command.address + 1), command.count.eq(command.count - 1)]
 
         # Checks of a complete command. The end of a WRITE's addresses stays the same while it goes on.
-        size, end, named = Signal(ADDRESS_BITS + 1), Signal(ADDRESS_BITS + 1), Signal(clusters)
+        size = Signal(ADDRESS_BITS + 1)
+        end = Signal(ADDRESS_BITS + 1)
+        named = Signal(clusters)
         with m.Switch(command.unit):
             for unit in range(1 << UNIT_BITS):
                 if unit_size(unit, config):
@@ -157,7 +164,8 @@ class CommandSequencer(Component):
                 m.d.comb += detail.eq(command.opcode)
 
         # Barriers.
-        idle, stopped = Signal(), Signal()
+        idle = Signal()
+        stopped = Signal()
         m.d.comb += idle.eq(self.clusters_idle.all() & self.mesh_empty & self.host_empty)
         m.d.sync += self.go.eq(0)
         with m.If(self.running & complete & fine), m.Switch(command.opcode):

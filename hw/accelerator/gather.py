@@ -82,7 +82,8 @@ class GatherUnit(Component):
         ]
 
         # First stage: the address. It begins before the registers were checked, and is called back if one is wrong.
-        cancel, advance = registers.descriptor_error, Signal()
+        cancel = registers.descriptor_error
+        advance = Signal()
         m.d.comb += [
             address.start.eq(registers.start),
             address.shadow.eq(registers.shadow),
@@ -95,7 +96,9 @@ class GatherUnit(Component):
         ]
 
         # Second stage: the words are here; it stands still, and the first one with it, while its beat has no room.
-        here, row, assembled = Signal(), Signal(row_layout(config)), Signal(config.lanes * config.outputs)
+        here = Signal()
+        row = Signal(row_layout(config))
+        assembled = Signal(config.lanes * config.outputs)
         with m.If(advance):
             m.d.sync += [here.eq(address.running & ~cancel), row.eq(address.row)]
         m.d.comb += [

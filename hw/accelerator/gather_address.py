@@ -112,7 +112,8 @@ class GatherAddress(Component):
         y = self._rows(m, ends, tap_group.kernel_row)
 
         # What grows with planes and rounds.
-        plane_words, round_group = Signal(len(self.address)), Signal(len(job.first_group))
+        plane_words = Signal(len(self.address))
+        round_group = Signal(len(job.first_group))
         with m.If(ends["beat"]):
             m.d.sync += plane_words.eq(Mux(ends["plane"], 0, plane_words + job.channel_groups))
         with m.If(ends["tile"]):
@@ -121,7 +122,8 @@ class GatherAddress(Component):
             m.d.sync += [plane_words.eq(0), round_group.eq(self.shadow.first_group)]
 
         # A set has 2^r rows: the address comes from the rest of y, the place in a word from its low bits.
-        q, within = Signal(len(self.address)), Signal(range(config.outputs))
+        q = Signal(len(self.address))
+        within = Signal(range(config.outputs))
         m.d.comb += [
             q.eq(y[: len(job.height)] >> job.rows_log2),
             within.eq(y & ((1 << job.rows_log2) - 1)),
@@ -147,8 +149,12 @@ class GatherAddress(Component):
                 "channel": len(job.groups),
             }
         )
-        now, following, tile_first = Signal(layout), Signal(layout), Signal(layout)
-        last_channel, last_column, last_row = Signal(), Signal(), Signal()
+        now = Signal(layout)
+        following = Signal(layout)
+        tile_first = Signal(layout)
+        last_channel = Signal()
+        last_column = Signal()
+        last_row = Signal()
         m.d.comb += [
             last_channel.eq(now.channel + 1 == job.groups),
             last_column.eq(last_channel & (now.kernel_column + 1 == job.kernel_width)),

@@ -42,8 +42,12 @@ class GatherAlign(Component):
         config, job, row, size = self.config, self.job, self.row, self.config.outputs
 
         # What is the same in all lanes: a bit for each column that is read, and for each one that is formed.
-        pad, columns, formed, shift = Signal(size), Signal(size), Signal(size), Signal(range(2 * LARGEST_KERNEL))
-        beyond, unformed = Signal(range(size)), Signal(range(size))
+        pad = Signal(size)
+        columns = Signal(size)
+        formed = Signal(size)
+        shift = Signal(range(2 * LARGEST_KERNEL))
+        beyond = Signal(range(size))
+        unformed = Signal(range(size))
         m.d.comb += [
             beyond.eq(size - job.width),
             unformed.eq(size - job.out_width),

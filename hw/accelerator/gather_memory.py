@@ -45,7 +45,9 @@ class GatherMemory(Component):
         config, parts = self.config, self.config.flits_per_word
 
         # Where a flit goes: lanes are a power of two, parts of a word need not be.
-        part, lane, word = Signal(range(parts)), Signal(range(config.lanes)), Signal(ADDRESS_BITS)
+        part = Signal(range(parts))
+        lane = Signal(range(config.lanes))
+        word = Signal(ADDRESS_BITS)
         address = Signal(ceil_log2(config.gather_words))
         m.d.comb += [
             part.eq(self.write_address % parts),

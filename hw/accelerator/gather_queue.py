@@ -53,7 +53,9 @@ class GatherQueue(Component):
             shape=unsigned(self.config.lanes * self.config.outputs), depth=depth, init=[]
         )
         write, read = ring.write_port(), ring.read_port(domain="comb")
-        head, tail, pop = Signal(range(depth)), Signal(range(depth)), Signal()
+        head = Signal(range(depth))
+        tail = Signal(range(depth))
+        pop = Signal()
         for pointer, moves in ((head, pop), (tail, self.push)):
             with m.If(moves):
                 m.d.sync += pointer.eq(Mux(pointer == depth - 1, 0, pointer + 1))
@@ -66,12 +68,14 @@ class GatherQueue(Component):
         ]
 
         # How many there are; full and occupied are registers, as the whole unit hangs on them.
-        count, following = Signal(range(depth + 1)), Signal(bits_for(depth + 1))
+        count = Signal(range(depth + 1))
+        following = Signal(bits_for(depth + 1))
         m.d.comb += following.eq(count + self.push - pop)
         m.d.sync += [count.eq(following), self.full.eq(following == depth), self.occupied.eq(following != 0)]
 
         # The head goes once all receivers have it, which need not be at the same time.
-        missing, done = Signal(self.config.tiles), Signal(self.config.tiles)
+        missing = Signal(self.config.tiles)
+        done = Signal(self.config.tiles)
         m.d.comb += [
             missing.eq(self.receivers & ~done),
             self.beat_valid.eq(Mux(self.occupied, missing, 0)),

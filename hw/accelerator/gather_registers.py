@@ -44,6 +44,12 @@ def _ranges(config: AcceleratorConfig) -> dict[GatherRegister, tuple[int, int]]:
     }
 
 
+def _outside(value: Value, low: int, high: int) -> Value:
+    """Whether a number is out of its range, without comparisons that no number fails."""
+    wrong = [value < low] if low else []
+    return Cat(wrong, [value > high] if high < (1 << len(value)) - 1 else []).any()
+
+
 def job_layout(config: AcceleratorConfig) -> data.StructLayout:
     """The registers by their lower-case names, each as wide as its range."""
     return data.StructLayout({register.name.lower(): bits_for(high) for register, (_, high) in _ranges(config).items()})
@@ -114,10 +120,7 @@ class GatherRegisters(Component):
                 self.job.eq(self.shadow),
                 self.set_words.eq(self.shadow.planes * self.shadow.channel_groups),
                 alone.eq(
-                    Cat(
-                        (shadows[register] < low) | (shadows[register] > high)
-                        for register, (low, high) in _ranges(config).items()
-                    )
+                    Cat(_outside(shadows[register], low, high) for register, (low, high) in _ranges(config).items())
                 ),
             ]
 

@@ -42,8 +42,11 @@ class HostQueue(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        head, behind = Signal(self.config.flit_bits), Signal(self.config.flit_bits)
-        count, push, pop = Signal(range(3)), Signal(), Signal()
+        head = Signal(self.config.flit_bits)
+        behind = Signal(self.config.flit_bits)
+        count = Signal(range(3))
+        push = Signal()
+        pop = Signal()
         m.d.comb += [
             self.flits.ready.eq(~count[1]),
             self.words.valid.eq(count != 0),

@@ -86,8 +86,12 @@ class RegisterPort(Component):
 
     def _write(self, m: Module, awake: Signal) -> None:
         """Address and data are kept until both are there; then the register is written, and the answer offered."""
-        address, data, strobes = Signal(ADDRESS_BITS), Signal(32), Signal(STROBES)
-        has_address, has_data, act = Signal(), Signal(), Signal()
+        address = Signal(ADDRESS_BITS)
+        data = Signal(32)
+        strobes = Signal(STROBES)
+        has_address = Signal()
+        has_data = Signal()
+        act = Signal()
         m.d.comb += [
             self.s_axi_awready.eq(awake & ~has_address & ~self.s_axi_bvalid),
             self.s_axi_wready.eq(awake & ~has_data & ~self.s_axi_bvalid),
@@ -124,8 +128,13 @@ class RegisterPort(Component):
 
     def _read(self, m: Module, awake: Signal) -> None:
         """The address is kept for one cycle, in which the register's value is."""
-        address, upper = Signal(ADDRESS_BITS), Signal(32)
-        asked, known, value, rest, pair = Signal(), Signal(), Signal(32), Signal(32), Signal()
+        address = Signal(ADDRESS_BITS)
+        upper = Signal(32)
+        asked = Signal()
+        known = Signal()
+        value = Signal(32)
+        rest = Signal(32)
+        pair = Signal()
         m.d.comb += self.s_axi_arready.eq(awake & ~asked & ~self.s_axi_rvalid)
         with m.If(self.s_axi_arvalid & self.s_axi_arready):
             m.d.sync += [address.eq(self.s_axi_araddr), asked.eq(1)]

@@ -86,7 +86,8 @@ class FlitBuffer(Component):
         ]
 
         # A ring: the places of the first flit and of the next one that comes.
-        push, pop = Signal(), Signal()
+        push = Signal()
+        pop = Signal()
         m.d.comb += [
             push.eq(self.flits_in.valid & self.flits_in.ready),
             pop.eq(self.flits_out.valid & self.flits_out.ready),

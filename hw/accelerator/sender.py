@@ -68,8 +68,10 @@ class Sender(Component):
         self._walk(m)
 
         # The word and what it needs are kept until its last flit was taken; the next word may come in that cycle.
-        word, left = Signal(config.outputs), Signal(range(config.flits_per_word + 1))
-        address, failed = Signal(REGISTER_BITS), Signal()
+        word = Signal(config.outputs)
+        left = Signal(range(config.flits_per_word + 1))
+        address = Signal(REGISTER_BITS)
+        failed = Signal()
         beyond = self._to_clusters & (self._address >= config.gather_words * config.lanes)
         flit = self.flits.payload
         m.d.comb += [
@@ -154,7 +156,9 @@ class Sender(Component):
 
     def _walk(self, m: Module) -> None:
         """The word that is offered, and its address: that of the innermost loop; outer loops keep where they began."""
-        self._word, self._taken, self._room = Signal(self.config.outputs), Signal(name="taken"), Signal(name="room")
+        self._word = Signal(self.config.outputs)
+        self._taken = Signal(name="taken")
+        self._room = Signal(name="room")
         offered = Signal()
         for number in range(self.config.maps):
             source = getattr(self, f"words_{number}")

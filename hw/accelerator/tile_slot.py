@@ -72,7 +72,9 @@ class ProgramReader(Component):
         ]
 
         # The memory is asked for the word of the next cycle: the same as in this one, or the one after it.
-        shown, left, valid = Signal(self.address_bits), Signal(REGISTER_BITS), Signal()
+        shown = Signal(self.address_bits)
+        left = Signal(REGISTER_BITS)
+        valid = Signal()
         taken = Signal()
         m.d.comb += [
             taken.eq(valid & self.program.ready),
@@ -132,9 +134,13 @@ class TapsReader(Component):
         ]
 
         # Which plane of the memory's word is shown, and how many follow before the first one comes again.
-        shown, part = Signal(self.address_bits), Signal(range(parts))
-        first, planes, left = Signal(self.address_bits), Signal(REGISTER_BITS), Signal(REGISTER_BITS)
-        moves, last = Signal(), Signal()
+        shown = Signal(self.address_bits)
+        part = Signal(range(parts))
+        first = Signal(self.address_bits)
+        planes = Signal(REGISTER_BITS)
+        left = Signal(REGISTER_BITS)
+        moves = Signal()
+        last = Signal()
         m.d.comb += [
             moves.eq(self.taken & self.valid),
             last.eq(left == 1),

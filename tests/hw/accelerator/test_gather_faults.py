@@ -60,7 +60,7 @@ FAULTS = [
     ("gather_registers", "last_group > job.channel_groups", "last_group > job.channel_groups + 1", "wrong registers"),
     ("gather_registers", "Mux(alone.any(), alone, self._together())", "alone | self._together()", "wrong registers"),
     ("gather_registers", "in reversed(GatherRegister)", "in GatherRegister", "wrong registers"),
-    ("gather", "cancel, advance = registers.descriptor_error, Signal()", "cancel, advance = Signal(), Signal()",
+    ("gather", "cancel = registers.descriptor_error", "cancel = Signal()",
      "wrong registers"),
     ("gather", "[here.eq(address.running & ~cancel),", "[here.eq(address.running),", "wrong registers"),
     ("gather", "advance.eq(~self.blocked)", "advance.eq(1)", "slow tiles"),

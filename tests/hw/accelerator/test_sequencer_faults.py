@@ -81,7 +81,7 @@ FAULTS = [
     ("(end > size)", "(end >= size)", "last address"),
     ("(command.count != 0) & (end > size)", "(end > size)", "no words"),
     ("Mux(command.address > size, command.address, size)", "size", "beyond a unit"),
-    ("Signal(ADDRESS_BITS + 1), Signal(clusters)", "Signal(ADDRESS_BITS), Signal(clusters)", "largest address"),
+    ("end = Signal(ADDRESS_BITS + 1)", "end = Signal(ADDRESS_BITS)", "largest address"),
     ("code.eq(AcceleratorError.BARRIER)", "code.eq(AcceleratorError.NONE)", "missing cluster"),
     ("code.eq(AcceleratorError.OPCODE)", "code.eq(AcceleratorError.NONE)", "opcode"),
     ("detail.eq(command.opcode)", "detail.eq(0)", "opcode"),

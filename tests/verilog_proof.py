@@ -1,0 +1,66 @@
+"""A proof by Yosys that plain Verilog means what Yosys wrote."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from hw import hierarchy
+from hw.component import Component
+from hw.plain_verilog import plain
+from sim.synthesis.yosys import run_yosys
+
+__all__ = ["modules", "prove", "texts"]
+
+_REGISTER = re.compile(r"^(?:  output .*;\n)?  reg (?:\[[\d:]+\] )?(\\\S+ |\w+)( [^;]*)?;", re.MULTILINE)
+
+
+def texts(top: Component, name: str, patch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """A design as Yosys wrote it, and as it is given to users."""
+    written: list[str] = []
+
+    def keep(text: str, summaries: dict[str, str]) -> str:
+        written.append(text)
+        return plain(text, summaries)
+
+    patch.setattr(hierarchy, "plain", keep)
+    made = hierarchy.design_text(top, name)
+    return written[0], made
+
+
+def modules(text: str) -> dict[str, str]:
+    """The modules of a text by their names."""
+    return {found[1]: found[0] for found in re.finditer(r"^module (\w+) ?\(.*?^endmodule$", text, re.M | re.S)}
+
+
+def prove(raw: str, made: str, names: Sequence[str], place: Path) -> None:
+    """Prove that modules have equal outputs, next states, and inputs of what they use, in every state.
+
+    Raises
+    ------
+    AssertionError, sim.tools.ToolError
+        If they have other registers or initial values, or Yosys finds no proof.
+    """
+    wanted, given = modules(raw), modules(made)
+    assert wanted.keys() == given.keys()
+    lines = ["read_verilog both.v"]
+    for name in names:
+        lines += [f"proc raw_{name} {name}", f"memory_collect raw_{name} {name}", f"opt_clean raw_{name} {name}"]
+        lines += [f"equiv_make raw_{name} {name} proof_{name}", f"cd proof_{name}"]
+        lines += ["equiv_struct", "equiv_simple", "equiv_induct", "equiv_status -assert", "cd .."]
+    text = "\n".join(_named_alike(wanted[name], given[name]).replace("module ", "module raw_", 1) for name in names)
+    (place / "both.v").write_text(f"{text}\n{made}", encoding="utf-8")
+    run_yosys("\n".join(lines), place, "a proof")
+
+
+def _named_alike(raw: str, made: str) -> str:
+    """The raw module with its registers called as in the plain one, in whose order they are."""
+    registers = [list(_REGISTER.findall(text)) for text in (raw, made)]
+    assert [value for _, value in registers[0][1:]] == [value for _, value in registers[1][1:]]
+    for (old, _), (new, _) in zip(registers[0], registers[1], strict=True):
+        if old.startswith("\\"):
+            raw = raw.replace(old, f"{new} ")
+    return raw
