@@ -4,27 +4,15 @@ import os
 import re
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from hw.config import ARRAYS, CONFIGS
+from hw.config import ARRAYS
 from hw.verilog import TOP, tile_verilog
-from sim.tools import find_verilator
+from sim.verilog_cache import cached_tile_verilog
 from tests.rtl import TINY
-
-WAIVED = {
-    "CASEINCOMPLETE": "what a process drives has a value before its cases; a latch would be named LATCH",
-    "CMPCONST": "an index is at most the last one: the loop over the planes of a total compares with this as well",
-    "DECLFILENAME": "all modules are in one file",
-    "INITIALDLY": "the registers that start combinational processes in Icarus change at the end of the first time step",
-    "PROCASSINIT": "registers have an initial value and change",
-    "UNUSEDSIGNAL": "fields of structures, and carries beyond a result, are named although nothing reads them",
-    "WIDTHEXPAND": "Amaranth extends operands where Verilog does it by its own rules, which are the same for them",
-    "WIDTHTRUNC": "likewise for results, of which the lower bits are meant",
-}
-"""Warnings of Verilator that say nothing about the design, and why; every other one fails the test."""
+from tests.verilog_lint import WAIVED, lint
 
 SCRIPT = """
 import sys
@@ -36,9 +24,15 @@ sys.stdout.write(tile_verilog(TINY[sys.argv[1]]))
 
 @pytest.fixture(scope="module", params=ARRAYS)
 def verilog(request: pytest.FixtureRequest) -> tuple[str, str]:
-    return request.param, tile_verilog(TINY[request.param])
+    return request.param, cached_tile_verilog(TINY[request.param])
 
 
+few = pytest.mark.parametrize(
+    "verilog", ["4r2w", *(pytest.param(array, marks=pytest.mark.slow) for array in ("cells", "3r1w"))], indirect=True
+)
+
+
+@few
 def test_same_text_twice_and_in_another_process(verilog: tuple[str, str], tmp_path: Path) -> None:
     array, text = verilog
     assert tile_verilog(TINY[array]) == text
@@ -55,12 +49,12 @@ def test_same_text_twice_and_in_another_process(verilog: tuple[str, str], tmp_pa
 
 
 def test_another_config_is_another_text() -> None:
-    texts = {tile_verilog(config) for config in (*TINY.values(), TINY["cells"].replace(plane_bits=4))}
-    assert len(texts) == len(ARRAYS) + 1
+    texts = {cached_tile_verilog(config) for config in TINY.values()}
+    assert len(texts | {tile_verilog(TINY["4r2w"].replace(plane_bits=4))}) == len(ARRAYS) + 1
 
 
 def test_name_of_a_config_is_not_in_the_text() -> None:
-    assert tile_verilog(CONFIGS["tiny"]) == tile_verilog(CONFIGS["tiny"].replace(name="another"))
+    assert cached_tile_verilog(TINY["4r2w"]) == tile_verilog(TINY["4r2w"].replace(name="another"))
 
 
 def test_no_path_and_no_date(verilog: tuple[str, str]) -> None:
@@ -85,7 +79,7 @@ def test_no_process_without_an_event(verilog: tuple[str, str]) -> None:
 
 def test_no_latch_and_no_loop_under_lint(verilog: tuple[str, str], tmp_path: Path) -> None:
     (tmp_path / "tile.v").write_text(verilog[1])
-    assert lint(tmp_path / "tile.v").keys() <= WAIVED.keys()
+    assert lint(tmp_path / "tile.v", TOP).keys() <= WAIVED.keys()
 
 
 @pytest.mark.parametrize(
@@ -98,26 +92,12 @@ def test_no_latch_and_no_loop_under_lint(verilog: tuple[str, str], tmp_path: Pat
 )
 def test_lint_would_find(code: str, body: str, tmp_path: Path) -> None:
     (tmp_path / "tile.v").write_text(f"module {TOP}(input a, input b, output y);\n{body}\nendmodule\n")
-    found = lint(tmp_path / "tile.v")
+    found = lint(tmp_path / "tile.v", TOP)
     assert code in found
     assert code not in WAIVED
 
 
-def lint(file: Path) -> Counter[str]:
-    """Kinds of warnings and errors, and how many of each."""
-    tool = find_verilator()
-    process = subprocess.run(
-        [str(tool.program), "--lint-only", "-Wall", "-Wno-fatal", "--top-module", TOP, str(file)],
-        env={**os.environ, **tool.environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    kinds = Counter(re.findall(r"^%(?:Warning|Error)-?(\w*):", process.stderr, re.MULTILINE))
-    assert process.returncode == 0 or "" in kinds, process.stderr
-    return kinds
-
-
+@few
 def test_what_a_config_does_not_have_leaves_nothing_behind(verilog: tuple[str, str]) -> None:
     array, plain = verilog
     full = tile_verilog(TINY[array].replace(vertical=True, passes="two_tags", zero_skip=True))
