@@ -17,6 +17,7 @@ from golden import operators, widths
 from golden.engine import Job
 from golden.graph import Graph
 from golden.laws import LAWS, PORT_OPERATIONS, LawEngine, body_cycles, port_steps
+from golden.tile import GoldenTile
 from hw.config import CONFIGS, TileConfig
 from hw.isa import OPERATIONS, Instruction, LoadKind, Opcode, reduce_levels
 from sim.assembler import assemble
@@ -123,12 +124,14 @@ def test_named_files_exist(page: Path) -> None:
         assert (ROOT / path).exists(), path
 
 
-@pytest.fixture(scope="module")
-def measured() -> dict[str, Measurements]:
-    """What the Verilog takes for the examples of the laws, by tile."""
+@pytest.fixture(scope="module", params=["golden", pytest.param("verilator", marks=pytest.mark.slow)])
+def measured(request: pytest.FixtureRequest) -> dict[str, Measurements]:
+    """What the golden tile and the Verilog take for the examples of the laws, by tile."""
+    if request.param == "golden":
+        return {name: measure(GoldenTile(config)) for name, config in TILES.items()}
     found: dict[str, Measurements] = {}
     for name, config in TILES.items():
-        with RtlEngine(config) as engine:
+        with RtlEngine(config, request.param) as engine:
             found[name] = measure(engine)
     return found
 

@@ -413,7 +413,7 @@ class Walk:
 
 
 WALKS = [
-    *(Walk("verilator", config, WIDTHS, 5 if config.passes == "classical" else 3) for config in GRID.values()),
+    *(Walk("verilator", config, WIDTHS, 13 if config.passes == "classical" else 8) for config in GRID.values()),
     *(Walk("icarus", config, SMALL_WIDTHS, 61 if config.array == "cells" else 31) for config in TINY.values()),
     *(Walk("icarus", COMPACT[array], WIDE, 37) for array in ("4r2w", "3r1w")),
 ]

@@ -108,6 +108,7 @@ def test_widths_by_layer_are_exact_on_the_hardware(graph: Graph, engine: RtlEngi
     assert_exact(mixed, result, values)
 
 
+@pytest.mark.slow
 def test_dot_cycles_at_4_bits_are_a_quarter_of_those_at_8(graph: Graph, engine: RtlEngine) -> None:
     results: dict[int, NetworkResult] = {}
     for bits in (8, 4):

@@ -78,6 +78,7 @@ def test_dot_products(engine: RtlEngine, a_width: int, b_width: int, signed: boo
     assert outcome.counters["cycles.compute"] - a_width * b_width == 3
 
 
+@pytest.mark.slow
 def test_verilog_has_the_ports_of_a_whole_plane() -> None:
     text = cached_tile_verilog(CAP16)
     assert f"module {TOP}(" in text

@@ -22,7 +22,6 @@ from sim.fabric.flatten import flattened
 from sim.mapping.shapes import LayerShape
 from sim.networks.load import load_network
 from sim.rtl_engine import RtlEngine
-from sim.tools import SIMULATORS
 from tests.rtl import TINY
 
 CONFIG = TINY["4r2w"]
@@ -30,7 +29,7 @@ HALT = Instruction(Opcode.HALT)
 WIDTHS = ((8, 8), (4, 4), (1, 8), (8, 2), (3, 5), (1, 1))
 
 
-@pytest.fixture(scope="module", params=SIMULATORS)
+@pytest.fixture(scope="module", params=["icarus", pytest.param("verilator", marks=pytest.mark.slow)])
 def engine(request: pytest.FixtureRequest) -> Iterator[RtlEngine]:
     with RtlEngine(CONFIG, request.param) as made:
         yield made
