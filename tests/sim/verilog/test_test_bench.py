@@ -7,47 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from golden.engine import Job
-from golden.tile import GoldenTile
-from hw.config import CONFIGS, TileConfig
+from hw.config import CONFIGS
 from hw.counter_map import COUNTERS, counter_index
-from hw.isa import Instruction, Opcode, Program
 from hw.passes import tables
 from sim.verilog.exercise import exercise
-from sim.verilog.test_bench import tile_test_bench
-from sim.verilog.vectors import RUN_WORDS, Run, tile_runs, tile_vectors
+from sim.verilog.vectors import RUN_WORDS, tile_runs
 from sim.verilog_cache import cached_tile_verilog
 from tests.faults import Fault, FaultNotSeeded, seed, step_bit
 from tests.rtl import COMPACT, FASTER, VERTICAL
-from tests.sim.verilog.benches import STEM, compile_bench, simulate, write
+from tests.sim.verilog.benches import STEM, few_runs, prepare, simulate, write
 
 TINY = CONFIGS["tiny"]
 TILES = {config.name: config for config in (*FASTER.values(), *VERTICAL.values(), *COMPACT.values())}
 STEPS = "sequencer.steps"
-
-
-def few_runs(config: TileConfig) -> list[Run]:
-    """A part of what the bench runs: short programs with and without stalls, a reset, an error, once more."""
-    tile = GoldenTile(config)
-    job, refused = exercise(config, 3, every=45), Job(Program((Instruction(Opcode.COUNT),), config.hash))
-    return [
-        Run("few", job, tile.run(job)),
-        Run("reset", job, tile.run(job), reset_after=40),
-        Run("stalls", job, tile.run(job), stalls=True),
-        Run("refused", refused, tile.run(refused)),
-        Run("again", job, tile.run(job)),
-    ]
-
-
-def prepare(folder: Path, config: TileConfig, runs: list[Run], verilog: str | None = None) -> None:
-    """Write and compile a test bench."""
-    vectors = tile_vectors(config, runs)
-    files = {f"{STEM}_tb_{name}.hex": text for name, text in vectors.files.items()}
-    files[f"{STEM}.v"] = cached_tile_verilog(config) if verilog is None else verilog
-    files[f"{STEM}_tb.v"] = tile_test_bench(config, vectors, STEM)
-    write(folder, files)
-    done = compile_bench(folder)
-    assert done.returncode == 0, done.stderr
 
 
 def edited(name: str, place: int, folder: Path, value: str) -> None:
@@ -77,7 +49,7 @@ def test_passes(name: str, tmp_path: Path) -> None:
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny tile with few runs."""
     folder = tmp_path_factory.mktemp("bench")
-    prepare(folder, TINY, few_runs(TINY))
+    prepare(folder, TINY, few_runs(TINY, exercise(TINY, 3, every=45)))
     return folder
 
 
