@@ -8,6 +8,7 @@ for which Amaranth elaborates.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import re
@@ -135,7 +136,13 @@ def design_text(top: Component, name: str, banks: int = 1) -> str:
     banks : see :class:`Hierarchy`.
     """
     hierarchy = Hierarchy(banks)
-    hierarchy.write(top, name)
+    collects = gc.isenabled()
+    gc.disable()  # netlists of wide arrays are millions of small objects, all of them alive to the end
+    try:
+        hierarchy.write(top, name)
+    finally:
+        if collects:
+            gc.enable()
     return hierarchy.text()
 
 
