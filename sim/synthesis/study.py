@@ -236,7 +236,12 @@ def area_page(tables: Mapping[tuple[str, str], str]) -> str:
         lines += [f"\n## {study.title}\n", textwrap.fill(study.text, 120)]
         for target in study.targets:
             begin, end = _markers(study.name, target)
-            lines += [f"\n### {TARGETS[target].title}\n", begin, tables.get((study.name, target)) or UNMEASURED, end]
+            lines += [
+                f"\n### {TARGETS[target].title}\n",
+                begin,
+                tables.get((study.name, target)) or _unmeasured(study.name, target),
+                end,
+            ]
     return "\n".join([*lines, ""])
 
 
@@ -247,7 +252,7 @@ def read_tables(page: str) -> dict[tuple[str, str], str]:
         for target in study.targets:
             begin, end = map(re.escape, _markers(study.name, target))
             table = re.search(f"{begin}\n(.*?)\n{end}", page, re.DOTALL)
-            found[study.name, target] = table[1] if table and table[1] != UNMEASURED else ""
+            found[study.name, target] = table[1] if table and not table[1].startswith(UNMEASURED) else ""
     return found
 
 
@@ -270,8 +275,12 @@ def _filled(text: str) -> str:
     return textwrap.fill(text, 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
-UNMEASURED = "Not measured yet."
-"""What the page says in place of a table."""
+UNMEASURED = "Not measured yet"
+"""How the page begins what it says in place of a table."""
+
+
+def _unmeasured(study: str, target: str) -> str:
+    return f"{UNMEASURED}: `{COMMAND} {study} {target}`."
 
 
 def _head_of_page() -> str:

@@ -54,7 +54,7 @@ def test_tables_are_read_back() -> None:
 
 def test_a_table_that_is_missing_is_said_to_be() -> None:
     page = area_page({})
-    assert page.count("Not measured yet.") == len(TABLES)
+    assert page.count("\nNot measured yet: `python scripts/area.py ") == len(TABLES)
     assert set(read_tables(page).values()) == set(read_tables("").values()) == {""}
 
 
