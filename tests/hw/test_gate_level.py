@@ -15,6 +15,7 @@ from golden.engine import TileError
 from golden.tile import GoldenTile
 from hw.config import TileConfig
 from hw.isa import ErrorCode
+from sim.rtl_engine import RtlEngine
 from sim.runner import SimulationError
 from sim.synthesis import find_yosys
 from sim.synthesis.netlist import netlist_verilog
@@ -25,6 +26,7 @@ from tests.rtl import TINY, EnginePool, compare
 
 SIMULATOR = "icarus"
 CONFIG = TINY["cells"]
+PROGRAMS = 10
 GATES = {
     "gates": re.compile(r"(?<= = )\S+(?: \[\d+\])? & [^;]+(?=;)"),
     "ice40": re.compile(r"(?<=LUT_INIT\(16'h)[0-9a-f]{4}(?=\))"),
@@ -74,6 +76,12 @@ def inverted(netlist: str, target: str) -> str:
     return netlist[: gate.start()] + text + netlist[gate.end() :]
 
 
+def run_programs(engine: RtlEngine) -> None:
+    """Random programs, several, as not every one uses every gate."""
+    for seed in range(PROGRAMS):
+        compare(engine, random_program(np.random.default_rng(seed), CONFIG, 12), GoldenTile(CONFIG, seed))
+
+
 @pytest.mark.parametrize("stalls", test_tile_random.STALLS)
 def test_random_programs(gates: EnginePool, stalls: float) -> None:
     test_tile_random.test_random_programs_equal_golden(gates, SIMULATOR, CONFIG, stalls)
@@ -112,7 +120,7 @@ def test_an_inverted_gate_is_found(netlist: str, target: str) -> None:
         engine = pool.get(CONFIG, SIMULATOR)
         engine.timeout_cycles = 10_000
         with pytest.raises((AssertionError, TileError, SimulationError)) as found:
-            compare(engine, random_program(np.random.default_rng(1), CONFIG, 12), GoldenTile(CONFIG, 1))
+            run_programs(engine)
         print(str(found.value).splitlines()[0])
     finally:
         pool.close()
