@@ -14,7 +14,7 @@ import pytest
 from golden.engine import TileError
 from golden.tile import GoldenTile
 from hw.config import TileConfig
-from hw.isa import ErrorCode
+from hw.isa import OPERATIONS, ErrorCode, Opcode
 from sim.rtl_engine import RtlEngine
 from sim.runner import SimulationError
 from sim.synthesis import find_yosys
@@ -26,7 +26,6 @@ from tests.rtl import TINY, EnginePool, compare
 
 SIMULATOR = "icarus"
 CONFIG = TINY["cells"]
-PROGRAMS = 10
 GATES = {
     "gates": re.compile(r"(?<= = )\S+(?: \[\d+\])? & [^;]+(?=;)"),
     "ice40": re.compile(r"(?<=LUT_INIT\(16'h)[0-9a-f]{4}(?=\))"),
@@ -77,9 +76,11 @@ def inverted(netlist: str, target: str) -> str:
 
 
 def run_programs(engine: RtlEngine) -> None:
-    """Random programs, several, as not every one uses every gate."""
-    for seed in range(PROGRAMS):
-        compare(engine, random_program(np.random.default_rng(seed), CONFIG, 12), GoldenTile(CONFIG, seed))
+    """Random programs of all operations, and of dot products, which random programs seldom have."""
+    for opcodes in (tuple(OPERATIONS), (Opcode.DOT, Opcode.DRAIN)):
+        for seed in (1, 2):
+            job = random_program(np.random.default_rng(seed), CONFIG, 12, opcodes=opcodes)
+            compare(engine, job, GoldenTile(CONFIG, seed))
 
 
 @pytest.mark.parametrize("stalls", test_tile_random.STALLS)
