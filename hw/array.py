@@ -14,7 +14,7 @@ technology has. How many there are changes neither programs nor cycles.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, EnableInserter, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -79,8 +79,8 @@ class _Array(Component):
 
     def matches(self, column: Value, mask: Value, key: Value) -> Value:
         """Rows whose cell of a column agrees with the key; all rows where the column is masked off."""
-        ones = all_ones(self.config.rows)
-        return Mux(mask, Mux(key, column, ~column), ones)
+        ones, zeros = all_ones(self.config.rows), Const(0, self.config.rows)
+        return (column ^ Mux(key, zeros, ones)) | Mux(mask, zeros, ones)
 
     def written(self, column: Value, key: Value) -> Value:
         """A column after the key went into the rows that are written."""
@@ -179,7 +179,13 @@ class ColumnArray(_Array):
         m.d.comb += store.address["f"].eq(Mux(bus.port_read, bus.port_column, operation.f))
         m.d.comb += bus.port_data.eq(reads["f"])
 
-        m.d.comb += bus.match.eq(self.matched(m, reads))
+        # Most compares, those of DOT among them, are of slots x and y: a simulator then leaves out the others.
+        match = self.matched(m, {"x": reads["x"], "y": reads["y"]})
+        m.d.comb += bus.match.eq(match)
+        with m.If(operation.mask.c | operation.mask.f):
+            for slot in ("c", "f"):
+                match &= self.matches(reads[slot], operation.mask[slot], operation.key[slot])
+            m.d.comb += bus.match.eq(match)
 
         # A pass writes y and c, or f alone: two ports are enough.
         written = operation.write_mask

@@ -23,6 +23,8 @@ from amaranth.lib.wiring import Flow
 
 from hw.component import Component
 from hw.plain_verilog import plain, started
+from hw.verilog_registers import with_registers_joined
+from hw.verilog_repetitions import with_repetitions
 
 __all__ = ["Hierarchy", "ModuleNameError", "design_text", "joined_text"]
 
@@ -112,7 +114,8 @@ class Hierarchy:
         os.environ["AMARANTH_USE_YOSYS"] = "builtin"
         # One run of Yosys for all of them; Amaranth offers it only for a design of its own making.
         convert: Callable[..., str] = vars(verilog)["_convert_rtlil_text"]
-        return plain(convert("".join(self._netlists.values()), strip_internal_attrs=True), self.summaries)
+        text = convert("".join(self._netlists.values()), strip_internal_attrs=True)
+        return with_repetitions(with_registers_joined(plain(text, self.summaries)))
 
     def _name(self, component: Component) -> str:
         user = "" if component.shared or not self._open else f"{self._open[-1]}_"

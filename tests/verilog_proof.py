@@ -17,6 +17,8 @@ __all__ = ["modules", "prove", "texts"]
 
 _REGISTER = re.compile(r"^(?:  output .*;\n)?  reg (?:\[[\d:]+\] )?(\\\S+ |\w+)( [^;]*)?;", re.MULTILINE)
 
+_BEGUN = re.compile(r"^    (\\\S+ |\w+) = (\\\S+ |\w+);$", re.MULTILINE)
+
 
 def texts(top: Component, name: str, patch: pytest.MonkeyPatch) -> tuple[str, str]:
     """A design as Yosys wrote it, and as it is given to users."""
@@ -58,9 +60,10 @@ def prove(raw: str, made: str, names: Sequence[str], place: Path) -> None:
 
 def _named_alike(raw: str, made: str) -> str:
     """The raw module with its registers called as in the plain one, in whose order they are."""
-    registers = [list(_REGISTER.findall(text)) for text in (raw, made)]
-    assert [value for _, value in registers[0][1:]] == [value for _, value in registers[1][1:]]
-    for (old, _), (new, _) in zip(registers[0], registers[1], strict=True):
-        if old.startswith("\\"):
-            raw = raw.replace(old, f"{new} ")
+    following = {name for name, register in _BEGUN.findall(raw) if f"    {register} <= {name};" in raw}
+    registers = [found for found in _REGISTER.findall(raw) if found[0] not in following]
+    named = list(_REGISTER.findall(made))
+    assert [value for _, value in registers[1:]] == [value for _, value in named[1:]]
+    for (old, _), (new, _) in zip(registers, named, strict=True):
+        raw = raw.replace(old, f"{new} ") if old.startswith("\\") else re.sub(rf"\b{old}\b", new, raw)
     return raw

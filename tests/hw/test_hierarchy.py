@@ -228,7 +228,7 @@ def test_simulates_as_in_amaranths_own_hierarchy() -> None:
 async def writes_a_trace(dut: Any) -> None:
     """The outputs of every cycle under inputs drawn from the seed."""
     rng, lines = cocotb.RANDOM_SEED, list[str]()
-    Clock(dut.clk, 2, "ns").start()
+    Clock(dut.clk, 2, "ns").start(start_high=False)
     dut.rst.value = 0
     for cycle in range(CYCLES):
         rng = rng * 1103515245 + 12345 & 0x7FFFFFFF
