@@ -61,6 +61,5 @@ def _named_alike(raw: str, made: str) -> str:
     registers = [list(_REGISTER.findall(text)) for text in (raw, made)]
     assert [value for _, value in registers[0][1:]] == [value for _, value in registers[1][1:]]
     for (old, _), (new, _) in zip(registers[0], registers[1], strict=True):
-        if old.startswith("\\"):
-            raw = raw.replace(old, f"{new} ")
+        raw = raw.replace(old, f"{new} ") if old.startswith("\\") else re.sub(rf"\b{old}\b", new, raw)
     return raw
