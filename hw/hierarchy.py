@@ -99,6 +99,7 @@ class Hierarchy:
             emit_src=False,
             missing_domain=lambda domain: ClockDomain(domain, reset_less=component.reset_less),
         )
+        gc.collect(0)  # a netlist refers to itself
         if len(re.findall(r"^module ", text, re.MULTILINE)) > 1:
             raise ModuleNameError(f"parts of module {name!r} must be components, not plain modules")
         self._netlists[name] = text
@@ -137,7 +138,7 @@ def design_text(top: Component, name: str, banks: int = 1) -> str:
     """
     hierarchy = Hierarchy(banks)
     collects = gc.isenabled()
-    gc.disable()  # netlists of wide arrays are millions of small objects, all of them alive to the end
+    gc.disable()  # netlists of wide arrays are millions of small objects, alive until their module is written
     try:
         hierarchy.write(top, name)
     finally:

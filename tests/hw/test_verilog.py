@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hw.config import ARRAYS
-from hw.verilog import TOP, tile_verilog
+from hw.config import ARRAYS, CONFIGS, TileConfig
+from hw.verilog import CAM_ROWS, TOP, tile_verilog, usual_banks
 from sim.verilog_cache import cached_tile_verilog
 from tests.rtl import TINY
 from tests.verilog_lint import WAIVED, lint
@@ -105,3 +105,24 @@ def test_what_a_config_does_not_have_leaves_nothing_behind(verilog: tuple[str, s
     for trace in (r"^module tile_array_vertical\b", r"\bpair\b", r"\bother\b", r"any_match = \|"):
         assert not re.search(trace, plain, re.MULTILINE), trace
         assert re.search(trace, full, re.MULTILINE), trace
+
+
+def test_banks_of_cells_have_few_rows() -> None:
+    cam = CONFIGS["cap16"]
+    assert (usual_banks(cam), usual_banks(TINY["cells"]), usual_banks(CONFIGS["cap"])) == (15, 1, 1)
+    for taps in range(1, 76):
+        tile = cam.replace(taps=taps, plane_bits=64)
+        banks = usual_banks(tile)
+        assert taps % banks == 0
+        assert tile.rows // banks <= CAM_ROWS
+        assert all(taps % count or tile.rows // count > CAM_ROWS for count in range(1, banks))
+
+
+def test_a_row_block_is_not_divided() -> None:
+    wide: TileConfig = CONFIGS["cap16"].replace(taps=2, outputs=CAM_ROWS * 2, plane_bits=64)
+    assert usual_banks(wide) == 2
+
+
+def test_usual_banks_are_those_of_the_text() -> None:
+    cam = TINY["cells"].replace(taps=4, outputs=256, plane_bits=32)
+    assert tile_verilog(cam) == tile_verilog(cam, 2)
