@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,7 +80,7 @@ PICTURES = {
     "svg": "a table of the passes, as SVG",
     "png": "the same as PNG",
     "html": "a page of its own with a slider over the passes",
-    "wavedrom": "the passes as JSON for WaveDrom",
+    "wavedrom": "the passes as JSON for WaveDrom, or as its SVG where the name ends in .svg",
 }
 """Options for pictures, and what each writes."""
 
@@ -164,23 +164,39 @@ def _checked_outputs(arguments: argparse.Namespace, pictures: Mapping[str, str])
     """Return the wave file, None where none is wanted; everything that is written can be."""
     from sim.waves.fst import find_converter
     from sim.waves.signals import TRANSLATED
+    from sim.waves.wavedrom import find_renderer
 
     if arguments.passes is not None and not pictures:
         raise UserError(f"--passes is for pictures: one of {', '.join(f'--{option}' for option in PICTURES)}")
     if list(pictures.values()).count(STANDARD_OUTPUT) > 1:
         raise UserError("only one picture can go to standard output")
-    for option, target in pictures.items():
-        check_output(target, f"--{option} file")
+    files = [(target, f"--{option} file") for option, target in pictures.items()]
+    if _is_svg(pictures.get("wavedrom", "")):
+        find_renderer()
     if arguments.output is None and pictures:
+        _check_files(files)
         return None
     waves = Path(arguments.output or DEFAULT_OUTPUT)
     if waves.suffix not in FORMATS:
         raise UserError(f"--output file must end in {' or '.join(FORMATS)}, not {waves.name!r}")
     if waves.suffix == ".fst":
         find_converter()
-    for suffix in (waves.suffix, ".gtkw", *(f".{name}.txt" for name in set(TRANSLATED.values()))):
-        check_output(str(waves.with_suffix(suffix)), "--output file")
+    suffixes = (waves.suffix, ".gtkw", *(f".{name}.txt" for name in sorted(set(TRANSLATED.values()))))
+    _check_files([*files, *((str(waves.with_suffix(suffix)), "--output file") for suffix in suffixes)])
     return waves
+
+
+def _check_files(files: Sequence[tuple[str, str]]) -> None:
+    """Refuse files, each with what it is, that cannot be written or are the same."""
+    seen: dict[Path, str] = {}
+    for target, what in files:
+        check_output(target, what)
+        if target == STANDARD_OUTPUT:
+            continue
+        path = Path(target).resolve()
+        if path in seen:
+            raise UserError(f"{seen[path]} and {what} must be different files, not {target} twice")
+        seen[path] = what
 
 
 @contextmanager
@@ -262,11 +278,19 @@ def _draw(option: str, trace: Trace, target: str) -> None:
         from sim.waves.page import html_text
 
         text = html_text(trace)
+    elif _is_svg(target):
+        from sim.waves.wavedrom import wavedrom_svg
+
+        text = wavedrom_svg(trace)
     else:
         from sim.waves.wavedrom import wavedrom_json
 
         text = json.dumps(wavedrom_json(trace), indent=1) + "\n"
     write_output(target, text, f"--{option} file")
+
+
+def _is_svg(name: str) -> bool:
+    return name.lower().endswith(".svg")
 
 
 def _passes(text: str) -> range:
