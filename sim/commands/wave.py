@@ -60,6 +60,10 @@ EXAMPLES = {
 """An example of each instruction, on operands in columns 0 to 7."""
 
 
+LOADS = "LOAD planes d=0:8\nSYNC 0\n"
+"""What comes before an instruction: random bits into columns 0 to 7."""
+
+
 DESCRIPTION = """\
 Record the waves of an instruction, or of one program of a network's layer, as VCD or FST.
 Beside FILE.vcd it writes FILE.gtkw, which opens the waves in GTKWave with the signals
@@ -110,7 +114,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--fill",
         metavar="N",
-        type=int,
+        type=_integer,
         help="which program of the layer, from 0; each fills the rows with other outputs of the layer (default: 0)",
     )
     parser.add_argument(
@@ -293,6 +297,14 @@ def _is_svg(name: str) -> bool:
     return name.lower().endswith(".svg")
 
 
+def _integer(text: str) -> int:
+    """Take an integer; its range is known later."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be an integer, not {text!r}") from None
+
+
 def _passes(text: str) -> range:
     """Take the passes of ``--passes``, ``3-17`` or ``3``."""
     found = re.fullmatch(r"([1-9]\d{0,8})(?:-([1-9]\d{0,8}))?", text)
@@ -317,17 +329,33 @@ def operation_text(name: str) -> str:
             f"{nearest(mnemonic, EXAMPLES)}"
         )
     line = EXAMPLES[mnemonic] if len(words) == 1 else name
-    return f"LOAD planes d=0:8\nSYNC 0\n{line}\nHALT\n"
+    return f"{LOADS}{line}\nHALT\n"
 
 
 def _operation(name: str, config: TileConfig, seed: int) -> Job:
     import numpy as np
 
     from golden.engine import Job
+    from hw.isa import ProgramError
     from sim.assembler import assemble
 
+    text = operation_text(name)
+    try:
+        program = assemble(text, config)
+    except ProgramError as error:
+        raise ProgramError(_as_given(str(error), name)) from error
     planes = np.random.default_rng(seed).integers(0, 2, (8, config.rows)).astype(np.uint8)
-    return Job(assemble(operation_text(name), config), [planes])
+    return Job(program, [planes])
+
+
+def _as_given(text: str, name: str) -> str:
+    """An error of the assembler with the line's number in what was given, or without it if that is a single line."""
+    found = re.match(r"line (\d+): ", text)
+    count = len(name.splitlines())
+    if found is None:
+        return text
+    number = int(found[1]) - LOADS.count("\n")
+    return f"line {min(number, count)}: {text[found.end() :]}" if count > 1 else text[found.end() :]
 
 
 def layer_job(name: str, layer_name: str | None, number: int, config: TileConfig, seed: int) -> tuple[str, Job]:
