@@ -119,25 +119,31 @@ class CellArray(_Array):
         config, bus = self.config, self.bus
         operation = bus.operation
         self.select_rows(m)
-        key = Signal(config.columns)
-        mask = Signal(config.columns)
-        write_key = Signal(config.columns)
-        write_mask = Signal(config.columns)
         # On a 2D tile slot x goes over the vertical lines, and may name the column of slot y in another row.
-        slots = ("y", "c", "f") if config.vertical else ("x", "y", "c", "f")
+        compared = ("y", "c", "f") if config.vertical else ("x", "y", "c", "f")
+        written = ("y", "c", "f")
 
-        # Slots name columns; a CAM wants one key and one mask bit for each column.
-        for index in range(config.columns):
-            compared = [operation.mask[slot] & (operation[slot] == index) for slot in slots]
-            keys = [operation.key[slot] for slot in slots]
-            driven = [operation.write_mask[slot] & (operation[slot] == index) for slot in ("y", "c", "f")]
-            values = [operation.write_key[slot] for slot in ("y", "c", "f")]
-            m.d.comb += [
-                mask[index].eq(Cat(compared).any()),
-                key[index].eq(Cat(hit & bit for hit, bit in zip(compared, keys, strict=True)).any()),
-                write_mask[index].eq(operation.write & self.run & Cat(driven).any()),
-                write_key[index].eq(Cat(hit & bit for hit, bit in zip(driven, values, strict=True)).any()),
-            ]
+        # Slots name columns; a CAM wants one key and one mask bit for each column. A cycle has a compare or a write, so
+        # that one set of lines serves both.
+        chosen, values, mask, write_mask = (Signal(config.columns) for _ in range(4))
+        lines: list[list[Value]] = [[] for _ in range(config.columns)]
+        ones: list[list[Value]] = [[] for _ in range(config.columns)]
+        for slot in compared:
+            used, one = Signal(name=f"uses_{slot}"), Signal(name=f"value_{slot}")
+            m.d.comb += [used.eq(operation.mask[slot]), one.eq(operation.key[slot])]
+            if slot in written:
+                with m.If(operation.write):
+                    m.d.comb += [used.eq(operation.write_mask[slot]), one.eq(operation.write_key[slot])]
+            for index, hit in enumerate(_decoded(m, operation[slot], slot, config.columns)):
+                lines[index].append(hit & used)
+                ones[index].append(hit & used & one)
+        none = Const(0, config.columns)
+        m.d.comb += [
+            *(chosen[index].eq(Cat(hits).any()) for index, hits in enumerate(lines)),
+            *(values[index].eq(Cat(hits).any()) for index, hits in enumerate(ones)),
+            mask.eq(Mux(operation.write, none, chosen)),
+            write_mask.eq(Mux(operation.write & self.run, chosen, none)),
+        ]
 
         count = bank_count(config, platform)
         banks = [CamBank(config, count) for _ in range(count)]
@@ -145,9 +151,9 @@ class CellArray(_Array):
             m.submodules[f"bank_{number}"] = bank
             m.d.comb += [
                 bank.mask.eq(mask),
-                bank.key.eq(key),
+                bank.key.eq(mask & values),
                 bank.write_mask.eq(write_mask),
-                bank.write_key.eq(write_key),
+                bank.write_key.eq(write_mask & values),
                 bank.write_rows.eq(_share(self.rows, number, count)),
                 bank.port_column.eq(bus.port_column),
                 bank.port_write.eq(bus.port_write & self.run),
@@ -263,6 +269,15 @@ class LatchedArray(_Array):
         spills = operation.spill_c | operation.spill_f
         m.d.comb += write.enable.eq(self.run & (bus.port_write | spills | (operation.write & operation.write_mask.y)))
         return EnableInserter(self.run)(m)
+
+
+def _decoded(m: Module, number: Value, name: str, count: int) -> list[Value]:
+    """One line for each of ``count`` numbers, joined from lines for the low and the high bits."""
+    half = len(number) // 2 + len(number) % 2
+    low = Signal(1 << half, name=f"{name}_low_lines")
+    high = Signal(1 << len(number) - half, name=f"{name}_high_lines")
+    m.d.comb += [low.eq(1 << number[:half]), high.eq(1 << number[half:])]
+    return [low[index % (1 << half)] & high[index >> half] for index in range(count)]
 
 
 class _Store:

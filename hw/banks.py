@@ -44,7 +44,8 @@ class CamBank(Component):
     -------
     mask, key : columns that are compared, and with what.
     match : rows in which all compared columns hold the key; all rows if none is compared.
-    write_mask, write_key : columns that are written at the end of this cycle, and what.
+    write_mask, write_key : columns that are written at the end of this cycle, and what; 0 in ``write_key`` where
+        ``write_mask`` is 0.
     write_rows : rows that are written.
     port_column : the column of the plane port.
     port_data : its cells.
@@ -88,15 +89,16 @@ class CamBank(Component):
             match &= Mux(self.mask[index], Mux(self.key[index], column, ~column), all_ones(self.rows))
         m.d.comb += self.match.eq(match)
 
-        # Write: the key into chosen rows, or planes into chosen row blocks.
-        rows, port_rows = self.write_rows, spread(self.port_blocks, self.rows // self.taps)
-        others, port_others, port_cells = (Signal(self.rows) for _ in range(3))
-        m.d.comb += [others.eq(~rows), port_others.eq(~port_rows), port_cells.eq(self.port_planes & port_rows)]
+        # Write: the key into chosen rows, or planes into chosen row blocks. One form serves both, so that a cell is no
+        # more than a flip-flop with an enable and a function of itself and three lines.
+        rows, planes = Signal(self.rows, name="rows_to_write"), Signal(self.rows, name="planes_to_write")
+        others = Signal(self.rows, name="rows_to_keep")
+        m.d.comb += [rows.eq(self.write_rows), others.eq(~rows)]
+        with m.If(self.port_write):
+            m.d.comb += [rows.eq(spread(self.port_blocks, self.rows // self.taps)), planes.eq(self.port_planes & rows)]
         for index, column in enumerate(cells):
-            with m.If(self.write_mask[index]):
-                m.d.sync += column.eq(Mux(self.write_key[index], column | rows, column & others))
-            with m.Elif(self.port_write & (self.port_column == index)):
-                m.d.sync += column.eq((column & port_others) | port_cells)
+            with m.If(self.write_mask[index] | (self.port_write & (self.port_column == index))):
+                m.d.sync += column.eq(Mux(self.write_key[index], column | rows, (column & others) | planes))
 
         self._read(m, cells, self.port_column, self.port_data)
         if self.config.vertical:

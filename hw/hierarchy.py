@@ -12,12 +12,13 @@ import gc
 import importlib
 import os
 import re
+import warnings
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
 from amaranth.back import verilog
-from amaranth.hdl import ClockDomain, ClockSignal, Fragment, Instance, ResetSignal, Signal, Value
+from amaranth.hdl import ClockDomain, ClockSignal, Fragment, Instance, ResetSignal, Signal, UnusedElaboratable, Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib.wiring import Flow
 
@@ -101,6 +102,7 @@ class Hierarchy:
             emit_src=False,
             missing_domain=lambda domain: ClockDomain(domain, reset_less=component.reset_less),
         )
+        gc.collect(0)  # a netlist refers to itself
         if len(re.findall(r"^module ", text, re.MULTILINE)) > 1:
             raise ModuleNameError(f"parts of module {name!r} must be components, not plain modules")
         self._netlists[name] = text
@@ -140,9 +142,13 @@ def design_text(top: Component, name: str, banks: int = 1) -> str:
     """
     hierarchy = Hierarchy(banks)
     collects = gc.isenabled()
-    gc.disable()  # netlists of wide arrays are millions of small objects, all of them alive to the end
+    gc.disable()  # netlists of wide arrays are millions of small objects, alive until their module is written
     try:
         hierarchy.write(top, name)
+    except BaseException:
+        # Parts that were not reached are no mistakes of their own.
+        warnings.simplefilter("ignore", UnusedElaboratable)
+        raise
     finally:
         if collects:
             gc.enable()

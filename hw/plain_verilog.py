@@ -1,8 +1,9 @@
 """Yosys's Verilog made plain: what a person would have left out is left out, and names need no escape.
 
 Nameless wires, which Yosys calls ``$12``, become ``_12_``; parts of a structure, ``operation.mask``, become
-``operation_mask``; what would then be called like something else gets a number, ``operation_mask_2``.  Second names
-that nothing uses go, and so do attributes; the values of an enumeration become a comment.
+``operation_mask``; what would then be called like something else gets a number, ``operation_mask_2``.  What a process
+drives is called after what it is for (:mod:`hw.variable_names`).  Second names that nothing uses go, and so do
+attributes; the values of an enumeration become a comment.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from hw.short_verilog import shortened
+from hw.variable_names import variable_names
 
 __all__ = ["plain", "started"]
 
@@ -22,10 +24,13 @@ _ESCAPED = re.compile(r"\\(\S+) ")
 _WORD = re.compile(r"(?<![\\\w$'.])[A-Za-z_]\w*")
 _NAME = re.compile(r"\\\S+ |(?<![\\\w$'.])[A-Za-z_]\w*")
 _NUMBERED = re.compile(r"\$\d+")
+_NUMBERED_WORD = re.compile(r"\b_\d+_\b")
 
 # A wire and what it is, in the line of its declaration and in that of its assignment.
 _WIRE = re.compile(r"^  wire (?:\[[\d:]+\] )?(\\\S+ |\w+);\n", re.MULTILINE)
 _EMPTY = re.compile(r"^  wire \[-1:0\] (\\\S+ |\w+);\n", re.MULTILINE)
+_DECLARED = re.compile(r"^  (?:wire|reg) (\[[\d:]+\] )?(\\\S+ |\w+)", re.MULTILINE)
+_NAMELESS_REGISTER = re.compile(r"^  reg (?:\[[\d:]+\] )?(\\\$\S+ )", re.MULTILINE)
 _PORT = re.compile(r"^  (?:input|output) (?:\[[\d:]+\] )?(\\\S+ |\w+);\n", re.MULTILINE)
 _ALIAS = re.compile(r"^  assign (\\\S+ |\w+) = (.*);\n", re.MULTILINE)
 _SECOND_NAME = re.compile(r"(?:\\\S+ |\w+)(?:\[[\d:]+\])?|\d+'h[\da-f]+")
@@ -76,6 +81,7 @@ def _module(text: str) -> str:
     text = _ATTRIBUTE.sub("", _ENUMERATION.sub(_values, started(text)))
     text = _without_second_names(text)
     names = _names(text)
+    text = _NUMBERED_WORD.sub(lambda match: names.get(match[0], match[0]), text)
     text = _ZEROS.sub(_loop, _ESCAPED.sub(lambda match: names[match[1]], text))
     return _PORTS.sub(_wrapped, shortened(text), count=1)
 
@@ -111,14 +117,23 @@ def _without_second_names(text: str) -> str:
 
 
 def _by_own_names(text: str) -> str:
-    """Let a signal that goes to an instance be called as the module calls it: ``run``, not ``buffer_run``."""
+    """Let a signal that goes to an instance be called as the module calls it: ``run``, not ``buffer_run``.
+
+    A nameless register is called as the wire that stands for all of it.
+    """
     wires = set(_WIRE.findall(text)) - set(_PORT.findall(text))
+    widths = {name: width for width, name in _DECLARED.findall(text)}
+    registers = set(_NAMELESS_REGISTER.findall(text))
     own: dict[str, str] = {}
     for name, value in _ALIAS.findall(text):
-        if {name, value} <= wires and value.endswith(f"_{name}") and value not in own and value not in own.values():
+        if name not in wires or value in own or value in own.values():
+            continue
+        nameless = value in registers and "." not in name and not name.startswith("\\$")
+        if (nameless and widths[name] == widths[value]) or (value in wires and value.endswith(f"_{name}")):
             own[value] = name
+    gone = own.keys() - registers | {own[register] for register in registers & own.keys()}
     text = _ALIAS.sub(lambda alias: "" if own.get(alias[2]) == alias[1] else alias[0], text)
-    text = _WIRE.sub(lambda wire: "" if wire[1] in own else wire[0], text)
+    text = _WIRE.sub(lambda wire: "" if wire[1] in gone else wire[0], text)
     return _NAME.sub(lambda name: own.get(name[0], name[0]), text)
 
 
@@ -128,7 +143,7 @@ def _wrapped(ports: re.Match[str]) -> str:
 
 
 def _names(text: str) -> dict[str, str]:
-    """Plain names for all escaped ones of a module."""
+    """Plain names for all escaped ones of a module, and for registers that only have a number."""
     taken = set(_WORD.findall(text))
     escaped = dict.fromkeys(_ESCAPED.findall(text))
     # Registers at the ports of memories are _1_ and so on already.
@@ -137,22 +152,30 @@ def _names(text: str) -> dict[str, str]:
     following = max(numbers, default=0)
     names: dict[str, str] = {}
     for name in escaped:
-        if name.startswith("$"):
+        if not name.startswith("$"):
+            base = re.sub(r"\W", "_", _NUMBERED.sub("", name))
+            # A name that is escaped though there is nothing odd in it is a word of Verilog's own.
+            names[name] = _free(f"{base}_" if base == name else base, taken)
+    for name, (part, purpose) in variable_names(text).items():
+        if not part.startswith("$"):
+            names[name] = _free("_".join(filter(None, (names.get(part, part), purpose))), taken)
+    for name in escaped:
+        if name not in names:
             names[name] = f"_{name[1:]}_"
             if not _NUMBERED.fullmatch(name) or names[name] in taken:
                 following += 1
                 names[name] = f"_{following}_"
-            continue
-        base = re.sub(r"\W", "_", _NUMBERED.sub("", name))
-        # A name that is escaped though there is nothing odd in it is a word of Verilog's own.
-        word = candidate = f"{base}_" if base == name else base
-        number = 1
-        while candidate in taken:
-            number += 1
-            candidate = f"{word}_{number}"
-        taken.add(candidate)
-        names[name] = candidate
     return names
+
+
+def _free(word: str, taken: set[str]) -> str:
+    """A word, with a number if it is taken; it is from now on."""
+    candidate, number = word, 1
+    while candidate in taken:
+        number += 1
+        candidate = f"{word}_{number}"
+    taken.add(candidate)
+    return candidate
 
 
 def _loop(zeros: re.Match[str]) -> str:

@@ -2,9 +2,14 @@
 
 A circular buffer of ``program_depth`` instructions. Words are taken as long as none that is still needed would be
 overwritten: nothing before the program counter, or before the outermost loop's body, is needed any more.
+
+The buffer is a memory that is read at the clock edge, so that any block RAM will do: with the address of the next
+instruction, ahead of the cycle that shows it. A word that arrives too late for that is shown from a register.
 """
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from itertools import pairwise
+
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, memory, stream
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -31,6 +36,7 @@ class ProgramBuffer(Component):
     advance : the shown instruction is done with decoding; ``run`` gates what this component changes.
     loop, loop_end : with ``advance``: it was a LOOP or an END.
     instruction, available : the instruction at the program counter.
+    running : the instruction that ``advance`` left behind last.
     ended : the program counter is past the last instruction.
     overflow : the shown instruction is beyond what a loop body may hold, ``program_depth - 1`` instructions.
     counter : address of the shown instruction.
@@ -50,6 +56,7 @@ class ProgramBuffer(Component):
                 "loop": In(1),
                 "loop_end": In(1),
                 "instruction": Out(INSTRUCTION),
+                "running": Out(INSTRUCTION),
                 "available": Out(1),
                 "ended": Out(1),
                 "overflow": Out(1),
@@ -63,10 +70,13 @@ class ProgramBuffer(Component):
         m = Module()
         config = self.config
         m.submodules.store = store = memory.Memory(shape=INSTRUCTION_BITS, depth=config.program_depth, init=[])
-        read, write = store.read_port(domain="comb"), store.write_port()
+        shown, left, write = store.read_port(), store.read_port(), store.write_port()
         header = data.View(HEADER, self.program.payload)
-        length = Signal(32)
-        received = Signal(32)
+        # Addresses differ by less than twice the buffer's length: so many low bits tell them apart.
+        bits = bits_for(config.program_depth)
+        place, above = self.counter[:bits], self.counter[bits:]
+        received = Signal(bits)
+        missing = Signal(32, name="words_to_come")
 
         # A header is taken while nothing runs, and refused by code.
         m.d.comb += self.start.eq(self.idle & self.program.valid)
@@ -77,58 +87,81 @@ class ProgramBuffer(Component):
         with m.Elif(header.config != config.hash):
             m.d.comb += self.header_error.eq(ErrorCode.CONFIG)
 
-        # Loops: the body's first address and the rounds that are left.
+        # Loops, the innermost one first: the low bits of the body's first address, and the rounds that are left.
         depth = Signal(range(config.loop_depth + 1))
-        starts = Array(Signal(32, name=f"loop_start_{i}") for i in range(config.loop_depth))
-        rounds = Array(Signal(32, name=f"loop_rounds_{i}") for i in range(config.loop_depth))
-        innermost = Signal(range(config.loop_depth))
+        starts = [Signal(bits, name=f"loop_start_{i}") for i in range(config.loop_depth)]
+        rounds = [Signal(32, name=f"loop_rounds_{i}") for i in range(config.loop_depth)]
+        outermost = Signal(bits)
         again = Signal()
         m.d.comb += [
-            innermost.eq(depth - 1),
             self.in_loop.eq(depth != 0),
             self.loops_full.eq(depth == config.loop_depth),
-            again.eq(self.loop_end & (rounds[innermost] != 1)),
+            again.eq(self.loop_end & (rounds[0] != 1)),
         ]
-        following = self.counter + 1
 
         # Words go into the circular buffer unless they would overwrite one that is still needed.
-        needed = Signal(32)
-        full = Signal()
-        taken = Signal()
+        full, taken = Signal(), Signal()
+        needed = Mux(self.in_loop, outermost, place)
         m.d.comb += [
-            needed.eq(Mux(self.in_loop, starts[0], self.counter)),
-            full.eq(received - needed >= config.program_depth),
+            full.eq((received - needed)[bits - 1]),
             taken.eq(~self.idle & self.program.valid & self.program.ready),
-            self.program.ready.eq(self.idle | ((received != length) & ~full)),
+            self.program.ready.eq(self.idle | ((missing != 0) & ~full)),
             write.addr.eq(received),
             write.data.eq(self.program.payload),
             write.en.eq(taken),
         ]
 
-        # The instruction at the program counter.
+        # The program counter; a jump back leaves its high bits, or takes 1 from them.
+        moves, following, back = Signal(), Signal(bits), Signal()
         m.d.comb += [
-            read.addr.eq(self.counter),
-            self.instruction.eq(read.data),
-            self.available.eq((received > self.counter) & ~self.overflow),
-            self.ended.eq(self.counter == length),
+            moves.eq(self.run & self.advance),
+            following.eq(place + 1),
+            back.eq(starts[0] > place),
+        ]
+        with m.If(moves):
+            with m.If(again):
+                m.d.sync += [place.eq(starts[0]), above.eq(above - back)]
+            with m.Else():
+                m.d.sync += self.counter.eq(self.counter + 1)
+
+        # The instruction at the program counter: read in time, or kept as it arrives. No place is read in the cycle in
+        # which it is written: block RAMs do not agree about that.
+        late = Signal(INSTRUCTION_BITS, name="late_word", reset_less=True)
+        is_late, arrives, leaves = Signal(), Signal(), Signal()
+        m.d.comb += [
+            shown.addr.eq(Mux(again, starts[0], following)),
+            shown.en.eq(moves & ~arrives),
+            self.instruction.eq(Mux(is_late, late, shown.data)),
+            arrives.eq(taken & (write.addr == Mux(moves, shown.addr, left.addr))),
+            left.addr.eq(place),
+            left.en.eq(moves & ~leaves),
+            leaves.eq(taken & (write.addr == left.addr)),
+            self.running.eq(left.data),
+        ]
+        with m.If(arrives):
+            m.d.sync += [late.eq(self.program.payload), is_late.eq(1)]
+        with m.Elif(moves):
+            m.d.sync += is_late.eq(0)
+
+        m.d.comb += [
+            self.available.eq((received != place) & ~self.overflow),
+            self.ended.eq((received == place) & (missing == 0)),
             # A body leaves one place free for what follows the loop, which would else arrive a cycle late.
-            self.overflow.eq(self.in_loop & (self.counter - starts[0] >= config.program_depth - 1)),
+            self.overflow.eq(self.in_loop & ((place - outermost)[:bits] == config.program_depth - 1)),
         ]
 
         with m.If(self.start):
-            m.d.sync += [length.eq(header.length), received.eq(0), self.counter.eq(0), depth.eq(0)]
+            m.d.sync += [missing.eq(header.length), received.eq(0), self.counter.eq(0), depth.eq(0)]
         with m.If(taken):
-            m.d.sync += received.eq(received + 1)
-        with m.If(self.run & self.advance):
-            m.d.sync += self.counter.eq(Mux(again, starts[innermost], following))
-            with m.If(self.loop):
-                m.d.sync += [
-                    depth.eq(depth + 1),
-                    starts[depth[: bits_for(config.loop_depth - 1)]].eq(following),
-                    rounds[depth[: bits_for(config.loop_depth - 1)]].eq(self.instruction.constant[:32]),
-                ]
-            with m.Elif(self.loop_end):
-                m.d.sync += rounds[innermost].eq(rounds[innermost] - 1)
-                with m.If(~again):
-                    m.d.sync += depth.eq(depth - 1)
+            m.d.sync += [received.eq(received + 1), missing.eq(missing - 1)]
+        with m.If(moves & self.loop):
+            m.d.sync += [depth.eq(depth + 1), starts[0].eq(following), rounds[0].eq(self.instruction.constant[:32])]
+            m.d.sync += [lower.eq(upper) for stack in (starts, rounds) for upper, lower in pairwise(stack)]
+            with m.If(~self.in_loop):
+                m.d.sync += outermost.eq(following)
+        with m.Elif(moves & self.loop_end):
+            m.d.sync += rounds[0].eq(rounds[0] - 1)
+            with m.If(~again):
+                m.d.sync += depth.eq(depth - 1)
+                m.d.sync += [upper.eq(lower) for stack in (starts, rounds) for upper, lower in pairwise(stack)]
         return m

@@ -65,7 +65,7 @@ class Sequencer(Component):
     Members
     -------
     run : the sequencer moves in this cycle.
-    start, header_error, instruction, available, ended, overflow, counter, in_loop, loops_full, advance, loop,
+    start, header_error, instruction, running, available, ended, overflow, counter, in_loop, loops_full, advance, loop,
     loop_end : the program buffer's side, see :class:`hw.program_buffer.ProgramBuffer`.
     operation : the array's compare or write of this cycle, and how the tags take the match.
     set_tag : the tags take the match of this cycle. any_match : there is one.
@@ -90,6 +90,7 @@ class Sequencer(Component):
                 "start": In(1),
                 "header_error": In(ErrorCode),
                 "instruction": In(INSTRUCTION),
+                "running": In(INSTRUCTION),
                 "available": In(1),
                 "ended": In(1),
                 "overflow": In(1),
@@ -155,6 +156,8 @@ class Sequencer(Component):
             self.idle.eq(machine.ongoing("IDLE")),
             self.starting.eq(machine.ongoing("START")),
             self.failed.eq(machine.ongoing("ERROR")),
+            # The counter stands still after an error; that of a DOT is found after the step to the next instruction.
+            self.error_address.eq(Mux(self.failed, self.counter - (self.error == ErrorCode.TOTAL), 0)),
             self.waiting.eq(decoding & self._waiting),
             self.open.eq((decoding & self._accepted) | counting),
             self.counted.eq(
@@ -185,7 +188,7 @@ class Sequencer(Component):
             self._tree.run.eq(self.run),
         ]
 
-        self._now = Signal(INSTRUCTION, name="running")
+        self._now = self.running
         # Columns of the slots; r is where a step's result goes, the same as y for an operation in place.
         self._columns = {slot: Signal(12, name=f"column_{slot}") for slot in ("x", "y", "r", "c", "f")}
         self._outer, self._inner = Signal(7, name="outer_bit"), Signal(7, name="inner_bit")
@@ -253,8 +256,8 @@ class Sequencer(Component):
         """Whether a REDUCE brings words down through the tags."""
         return self._runs(Opcode.REDUCE) & (self._now.kind == ReduceKind.SHIFT)
 
-    def _fail(self, m: Module, code: ErrorCode | Value, address: Value) -> None:
-        m.d.sync += [self.error.eq(code), self.error_address.eq(address)]
+    def _fail(self, m: Module, code: ErrorCode | Value) -> None:
+        m.d.sync += self.error.eq(code)
         m.next = "ERROR"
 
     def _idle_and_decode(self, m: Module) -> None:
@@ -265,7 +268,7 @@ class Sequencer(Component):
             m.d.sync += self.done.eq(0)
             m.next = "START"
             with m.If(self.header_error != ErrorCode.NONE):
-                self._fail(m, self.header_error, Const(0, 32))
+                self._fail(m, self.header_error)
         with m.State("START"):
             m.next = "DECODE"
 
@@ -284,13 +287,13 @@ class Sequencer(Component):
 
         with m.State("DECODE"):
             with m.If(self.ended):
-                self._fail(m, ErrorCode.END, self.counter)
+                self._fail(m, ErrorCode.END)
             with m.Elif(self.overflow):
-                self._fail(m, ErrorCode.LOOP_LENGTH, self.counter)
+                self._fail(m, ErrorCode.LOOP_LENGTH)
             with m.Elif(~self.available):
                 m.d.comb += self.starved.eq(1)
             with m.Elif(~self._accepted):
-                self._fail(m, self._decoder.error, self.counter)
+                self._fail(m, self._decoder.error)
             with m.Elif(~self._waiting):
                 m.d.comb += [
                     self.executed.eq(1),
@@ -326,7 +329,6 @@ class Sequencer(Component):
             m.d.comb += lowest.value.eq(ones)
         m.d.comb += [self._tree.start.eq(1), self._tree.words.eq(op.constant)]
         m.d.sync += [
-            self._now.eq(op),
             self._index.eq(0),
             self._outer.eq(0),
             self._inner.eq(0),
@@ -742,7 +744,7 @@ class Sequencer(Component):
         with m.State("DOT_END"):
             m.next = "DECODE"
             with m.If(self.total_overflow):
-                self._fail(m, ErrorCode.TOTAL, (self.counter - 1)[:32])
+                self._fail(m, ErrorCode.TOTAL)
 
     def _move(self, m: Module) -> None:
         """Rows move through the tags: one column at a time, one row block per cycle."""

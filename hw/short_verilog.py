@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Container
-from dataclasses import dataclass
 from functools import partial
 
 __all__ = ["LONGEST", "shortened"]
@@ -82,15 +81,6 @@ def _widths(text: str) -> dict[str, int]:
     return {name: int(high) - int(low) + 1 if high else 1 for high, low, name in _DECLARATION.findall(text)}
 
 
-@dataclass(frozen=True)
-class _Expression:
-    """What a wire is: its text, and whether it keeps its meaning only between operands of its own width."""
-
-    text: str
-    width: int
-    same_width: bool
-
-
 class _Module:
     """One module while wires go into expressions."""
 
@@ -99,7 +89,7 @@ class _Module:
         self._widths = _widths(text)
         self._values: dict[str, str] = dict(_ASSIGN.findall(text))
         self._uses = Counter(_NAMELESS.findall(text))
-        self._known: dict[str, _Expression | None] = {}
+        self._known: dict[str, str | None] = {}
         self._gone: set[str] = set()
 
     def text(self) -> str:
@@ -115,30 +105,31 @@ class _Module:
     def _assign(self, found: re.Match[str]) -> str:
         name = found[2]
         known = self._expression(name) if name in self._values else self._parsed(found[3], self._widths[name])
-        return f"{found[1]}{known.text if known else found[3]};"
+        return f"{found[1]}{known or found[3]};"
 
     def _inside(self, name: str, width: int) -> str:
         """A wire, or what it is, where something of that width stands alone."""
         taken = self._taken(name, width)
-        return name if taken is None else taken.text
+        return name if taken is None else taken
 
-    def _taken(self, name: str, width: int) -> _Expression | None:
+    def _taken(self, name: str, width: int) -> str | None:
         """What a wire is, if it may go to where it is read, where it has that width."""
         if name not in self._values or self._uses[name] != 3 or self._widths[name] != width:
             return None  # a wire that is read once stands in its declaration, its assignment and there
         expression = self._expression(name)
-        if expression is None or len(expression.text) > LONGEST:
+        if expression is None or len(expression) > LONGEST:
             return None
         self._gone.add(name)
         return expression
 
-    def _expression(self, name: str) -> _Expression | None:
+    def _expression(self, name: str) -> str | None:
+        """What a wire is, if that keeps its meaning between operands of its own width."""
         if name not in self._known:
             self._known[name] = None
             self._known[name] = self._parsed(self._values[name], self._widths[name])
         return self._known[name]
 
-    def _parsed(self, value: str, width: int) -> _Expression | None:
+    def _parsed(self, value: str, width: int) -> str | None:
         for pattern in _SAME_WIDTH:
             found = pattern.fullmatch(value)
             if found is None:
@@ -148,17 +139,17 @@ class _Module:
                 return None
             a, b = (self._operand(parts[name], width) if name in parts else "" for name in ("a", "b"))
             if "select" in parts:
-                return _Expression(f"{self._operand(parts['select'], 1)} ? {a} : {b}", width, True)
-            return _Expression(f"{a} {parts['sign']} {b}" if b else f"~{a}", width, True)
+                return f"{self._operand(parts['select'], 1)} ? {a} : {b}"
+            return f"{a} {parts['sign']} {b}" if b else f"~{a}"
         if width == 1 and any(pattern.fullmatch(value) for pattern in _ONE_BIT):
-            return _Expression(value, 1, False)
+            return value
         return None
 
     def _operand(self, text: str, width: int) -> str:
         taken = self._taken(text, width)
         if taken is None:
             return text
-        return taken.text if re.fullmatch(r"~\w+(?:\[[\d:]+\])?", taken.text) else f"({taken.text})"
+        return taken if re.fullmatch(r"~\w+(?:\[[\d:]+\])?", taken) else f"({taken})"
 
     def _width(self, operand: str) -> int:
         constant = re.match(r"(\d+)'h", operand)

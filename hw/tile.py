@@ -97,7 +97,7 @@ class Tile(Component):
 
         # Program to sequencer.
         wiring.connect(m, wiring.flipped(self.program), buffer.program)
-        for name in ("start", "header_error", "instruction", "available", "ended", "overflow", "counter",
+        for name in ("start", "header_error", "instruction", "running", "available", "ended", "overflow", "counter",
                      "in_loop", "loops_full"):  # fmt: skip
             m.d.comb += getattr(sequencer, name).eq(getattr(buffer, name))
         for name in ("idle", "advance", "loop", "loop_end"):

@@ -1,7 +1,7 @@
 """Takes a picture of a page of ``bfimna wave --html`` in a browser without a window (Chromium or Chrome).
 
 bfimna wave op ADD --html add.html
-python scripts/screenshot.py add.html docs/images/passes.png --pass 7
+python scripts/screenshot.py add.html docs/figures/passes.png --pass 7
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def other_table(chosen: str, instead: str, tile: str = "plain") -> Edit:
 
 def bit_of_view(bit: int, value: str) -> Edit:
     """Give one bit of a structure, assigned in a process, another value."""
-    return replaced(rf"^( +_\d+_\[{bit}\] = )(?!\d)[^;]+;$", rf"\g<1>{value};")
+    return replaced(rf"^( +\w+_next\[{bit}\] = )(?!\d)[^;]+;$", rf"\g<1>{value};")
 
 
 def signal_becomes(name: str, value: str) -> Edit:
@@ -152,7 +152,7 @@ FAULTS: dict[str, Fault] = {
         "array.vertical", replaced(r"\{ 10'h000, column\[34:10\] \}", "{ 5'h00, column[34:5] }"), "segments", "full"
     ),
     "one-segment-only": Fault(
-        "sequencer.tree", replaced(r"^( {8}_\d+_ = )\{ [^}]+ \};$", r"\g<1>13'h1fff;"), "segments", "full"
+        "sequencer.tree", replaced(r"^( {8}\w+_next = )\{ [^}]+ \};$", r"\g<1>13'h1fff;"), "segments", "full"
     ),
     "a-level-too-few": Fault("sequencer.tree", replaced("distance == 1'h1", "distance == 2'h2"), "reductions"),
     "a-pair-too-many": Fault("sequencer.tree", replaced(r"== distance\)", "== segment)"), "pairs", "full"),

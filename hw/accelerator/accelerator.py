@@ -230,9 +230,10 @@ class Accelerator(Component):
             m.d.comb += bite.eq(AcceleratorError.WATCHDOG)
         raised.append((bite, cluster, unit, state))
         error = Signal(AcceleratorError)
-        place = [Signal(bits) for bits in (CLUSTER_BITS, UNIT_BITS, DETAIL_BITS)]
+        sizes = {"cluster": CLUSTER_BITS, "unit": UNIT_BITS, "detail": DETAIL_BITS}
+        place = [Signal(bits, name=f"error_{part}") for part, bits in sizes.items()]
         first = Signal(AcceleratorError)
-        seen = [Signal.like(part) for part in place]
+        seen = [Signal(bits, name=f"first_{part}") for part, bits in sizes.items()]
         for code, *where in reversed(raised):
             with m.If(code != AcceleratorError.NONE):
                 m.d.comb += [first.eq(code), *(part.eq(value) for part, value in zip(seen, where, strict=True))]

@@ -182,11 +182,12 @@ class GatherAddress(Component):
         set_row = Signal(signed(bits_for(HIGHEST_ROW) + 1))
         row_distance = Signal(bits_for(config.outputs * LARGEST_STRIDE))
         y = Signal.like(set_row)
-        m.d.comb += y.eq(set_row + row_distance + kernel_row)
+        place = Signal.like(self.row.place)
+        m.d.comb += [y.eq(set_row + row_distance + kernel_row), self.row.place.eq(place)]
         with m.If(self.running & self.step):
             m.d.sync += [
                 row_distance.eq(Mux(ends["row"], 0, row_distance + job.stride_y)),
-                self.row.place.eq(Mux(ends["row"], 0, self.row.place + job.out_width)),
+                place.eq(Mux(ends["row"], 0, place + job.out_width)),
             ]
         with m.If(ends["round"]):
             m.d.sync += set_row.eq(set_row + job.out_rows * job.stride_y)
@@ -195,6 +196,6 @@ class GatherAddress(Component):
             m.d.sync += [
                 set_row.eq(shadow.first_row * shadow.stride_y - shadow.pad_top),
                 row_distance.eq(0),
-                self.row.place.eq(0),
+                place.eq(0),
             ]
         return y

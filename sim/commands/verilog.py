@@ -57,8 +57,8 @@ def add_parser(subparsers: Any) -> None:
         "--banks",
         metavar="N",
         type=whole_number(1, MAXIMUM_BANKS),
-        default=1,
-        help="banks of rows, each an instance of one module, that a tile's array is made of (default: 1)",
+        help="banks of rows, each an instance of one module, that a tile's array is made of (default: 1; of array "
+        "cells as few as have at most 512 rows each)",
     )
     parser.add_argument(
         "--period",

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +60,10 @@ EXAMPLES = {
 """An example of each instruction, on operands in columns 0 to 7."""
 
 
+LOADS = "LOAD planes d=0:8\nSYNC 0\n"
+"""What comes before an instruction: random bits into columns 0 to 7."""
+
+
 DESCRIPTION = """\
 Record the waves of an instruction, or of one program of a network's layer, as VCD or FST.
 Beside FILE.vcd it writes FILE.gtkw, which opens the waves in GTKWave with the signals
@@ -80,7 +84,7 @@ PICTURES = {
     "svg": "a table of the passes, as SVG",
     "png": "the same as PNG",
     "html": "a page of its own with a slider over the passes",
-    "wavedrom": "the passes as JSON for WaveDrom",
+    "wavedrom": "the passes as JSON for WaveDrom, or as its SVG where the name ends in .svg",
 }
 """Options for pictures, and what each writes."""
 
@@ -110,7 +114,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--fill",
         metavar="N",
-        type=int,
+        type=_integer,
         help="which program of the layer, from 0; each fills the rows with other outputs of the layer (default: 0)",
     )
     parser.add_argument(
@@ -164,23 +168,39 @@ def _checked_outputs(arguments: argparse.Namespace, pictures: Mapping[str, str])
     """Return the wave file, None where none is wanted; everything that is written can be."""
     from sim.waves.fst import find_converter
     from sim.waves.signals import TRANSLATED
+    from sim.waves.wavedrom import find_renderer
 
     if arguments.passes is not None and not pictures:
         raise UserError(f"--passes is for pictures: one of {', '.join(f'--{option}' for option in PICTURES)}")
     if list(pictures.values()).count(STANDARD_OUTPUT) > 1:
         raise UserError("only one picture can go to standard output")
-    for option, target in pictures.items():
-        check_output(target, f"--{option} file")
+    files = [(target, f"--{option} file") for option, target in pictures.items()]
+    if _is_svg(pictures.get("wavedrom", "")):
+        find_renderer()
     if arguments.output is None and pictures:
+        _check_files(files)
         return None
     waves = Path(arguments.output or DEFAULT_OUTPUT)
     if waves.suffix not in FORMATS:
         raise UserError(f"--output file must end in {' or '.join(FORMATS)}, not {waves.name!r}")
     if waves.suffix == ".fst":
         find_converter()
-    for suffix in (waves.suffix, ".gtkw", *(f".{name}.txt" for name in set(TRANSLATED.values()))):
-        check_output(str(waves.with_suffix(suffix)), "--output file")
+    suffixes = (waves.suffix, ".gtkw", *(f".{name}.txt" for name in sorted(set(TRANSLATED.values()))))
+    _check_files([*files, *((str(waves.with_suffix(suffix)), "--output file") for suffix in suffixes)])
     return waves
+
+
+def _check_files(files: Sequence[tuple[str, str]]) -> None:
+    """Refuse files, each with what it is, that cannot be written or are the same."""
+    seen: dict[Path, str] = {}
+    for target, what in files:
+        check_output(target, what)
+        if target == STANDARD_OUTPUT:
+            continue
+        path = Path(target).resolve()
+        if path in seen:
+            raise UserError(f"{seen[path]} and {what} must be different files, not {target} twice")
+        seen[path] = what
 
 
 @contextmanager
@@ -262,11 +282,27 @@ def _draw(option: str, trace: Trace, target: str) -> None:
         from sim.waves.page import html_text
 
         text = html_text(trace)
+    elif _is_svg(target):
+        from sim.waves.wavedrom import wavedrom_svg
+
+        text = wavedrom_svg(trace)
     else:
         from sim.waves.wavedrom import wavedrom_json
 
         text = json.dumps(wavedrom_json(trace), indent=1) + "\n"
     write_output(target, text, f"--{option} file")
+
+
+def _is_svg(name: str) -> bool:
+    return name.lower().endswith(".svg")
+
+
+def _integer(text: str) -> int:
+    """Take an integer; its range is known later."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be an integer, not {text!r}") from None
 
 
 def _passes(text: str) -> range:
@@ -293,17 +329,33 @@ def operation_text(name: str) -> str:
             f"{nearest(mnemonic, EXAMPLES)}"
         )
     line = EXAMPLES[mnemonic] if len(words) == 1 else name
-    return f"LOAD planes d=0:8\nSYNC 0\n{line}\nHALT\n"
+    return f"{LOADS}{line}\nHALT\n"
 
 
 def _operation(name: str, config: TileConfig, seed: int) -> Job:
     import numpy as np
 
     from golden.engine import Job
+    from hw.isa import ProgramError
     from sim.assembler import assemble
 
+    text = operation_text(name)
+    try:
+        program = assemble(text, config)
+    except ProgramError as error:
+        raise ProgramError(_as_given(str(error), name)) from error
     planes = np.random.default_rng(seed).integers(0, 2, (8, config.rows)).astype(np.uint8)
-    return Job(assemble(operation_text(name), config), [planes])
+    return Job(program, [planes])
+
+
+def _as_given(text: str, name: str) -> str:
+    """An error of the assembler with the line's number in what was given, or without it if that is a single line."""
+    found = re.match(r"line (\d+): ", text)
+    count = len(name.splitlines())
+    if found is None:
+        return text
+    number = int(found[1]) - LOADS.count("\n")
+    return f"line {min(number, count)}: {text[found.end() :]}" if count > 1 else text[found.end() :]
 
 
 def layer_job(name: str, layer_name: str | None, number: int, config: TileConfig, seed: int) -> tuple[str, Job]:

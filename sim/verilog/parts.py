@@ -27,12 +27,12 @@ class Part:
     ----------
     name : one of :data:`PARTS`.
     config : of the tile, or of the accelerator that it is a part of.
-    banks : into how many banks of rows a tile's array is cut.
+    banks : into how many banks of rows a tile's array is cut; :func:`hw.verilog.usual_banks` if not given.
     """
 
     name: str
     config: TileConfig | AcceleratorConfig
-    banks: int = 1
+    banks: int | None = None
 
     @property
     def top(self) -> str:
@@ -71,7 +71,7 @@ class Part:
         return verilog.slot_verilog(self.config, "cap" if self.name == "cap" else "map")
 
 
-def find_part(config: TileConfig | AcceleratorConfig, name: str | None = None, banks: int = 1) -> Part:
+def find_part(config: TileConfig | AcceleratorConfig, name: str | None = None, banks: int | None = None) -> Part:
     """The part of a config that is called so; without a name all of it.
 
     Raises
@@ -85,8 +85,8 @@ def find_part(config: TileConfig | AcceleratorConfig, name: str | None = None, b
         hint = "" if chosen in PARTS else nearest(chosen, names)
         raise UserError(f"--part must be one of {', '.join(names)} for config {config.name}, not {chosen!r}{hint}")
     if isinstance(config, TileConfig):
-        if config.taps % banks:
+        if banks is not None and config.taps % banks:
             raise UserError(f"--banks must be a divisor of the taps ({config.taps}), not {banks}")
-    elif banks != 1:
+    elif banks is not None:
         raise UserError(f"--banks is for a tile's array, not for part {chosen} of config {config.name}")
     return Part(chosen, config, banks)

@@ -18,7 +18,7 @@ from sim.models import data_file
 from sim.report import version
 from sim.waves.passes import Column, Pass, Trace
 from sim.waves.rows import column_name, example_rows, fields, runs, touched_columns
-from sim.waves.words import about_examples, sentence
+from sim.waves.words import about_examples, numbered, sentence
 
 __all__ = ["html_text", "page_data"]
 
@@ -59,6 +59,7 @@ def page_data(trace: Trace) -> dict[str, Any]:
         "instructions": list(texts),
         "runs": [[texts[trace.passes[run.start].instruction], run.start, run.stop] for run in stretches],
         "first": [sets.number(plane) for plane in trace.first_cells[indices]],
+        "before": trace.first_number - 1,
         "passes": list(_passes(trace, columns, sets, texts, stretches)),
         "sets": sets.texts,
     }
@@ -144,8 +145,8 @@ def _columns(columns: Sequence[Column]) -> Iterator[dict[str, Any]]:
 def _subtitle(trace: Trace) -> str:
     config = trace.config
     return (
-        f"{config.rows:,} rows x {config.columns:,} columns; {len(trace.passes):,} passes in {trace.cycles:,} cycles. "
-        f"From the waves of the Verilog. bfimna {version()}."
+        f"{config.rows:,} rows x {config.columns:,} columns; {numbered(trace, len(trace.passes))} in "
+        f"{trace.cycles:,} cycles. From the waves of the Verilog. bfimna {version()}."
     )
 
 

@@ -100,6 +100,7 @@ class Trace:
     first_cells : all cells before the first pass, shape (columns, rows).
     passes : in order. Planes that came before the first compare, write or shift are in *first_cells* instead.
     cycles : of the run.
+    first_number : of the first of *passes* among all of the run, from 1.
     """
 
     config: TileConfig
@@ -109,3 +110,4 @@ class Trace:
     first_cells: NDArray[np.uint8] = field(compare=False, repr=False)
     passes: tuple[Pass, ...]
     cycles: int
+    first_number: int = 1

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sim.waves import drawing
 from sim.waves.drawing import Arrow, Box, Drawing, Letters, Shape, Style, Text
 from sim.waves.rows import ExampleRow, column_name, example_rows, fields, runs, touched_columns
-from sim.waves.words import about_examples
+from sim.waves.words import about_examples, numbered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -197,13 +197,10 @@ def _title(page: _Page) -> Iterator[Shape]:
 
 
 def _subtitle(page: _Page) -> str:
-    trace, shown, columns = page.trace, len(page.passes), page.trace.config.columns
-    passes = (
-        f"{shown:,} passes" if shown == len(trace.passes) else f"the first {shown:,} of {len(trace.passes):,} passes"
-    )
+    trace, columns = page.trace, page.trace.config.columns
     return (
-        f"{trace.config.rows:,} rows; {len(page.columns)} of {columns:,} columns are touched; {passes}; "
-        f"the run takes {trace.cycles:,} cycles"
+        f"{trace.config.rows:,} rows; {len(page.columns)} of {columns:,} columns are touched; "
+        f"{numbered(trace, len(page.passes))}; the run takes {trace.cycles:,} cycles"
     )
 
 
@@ -260,7 +257,7 @@ def _band(page: _Page, y: int, one: Pass) -> Iterator[Shape]:
 def _line(page: _Page, y: int, number: int) -> Iterator[Shape]:
     """One pass."""
     one, base = page.passes[number], y + BASE
-    yield Text("number", PASS, base, str(number + 1))
+    yield Text("number", PASS, base, str(page.trace.first_number + number))
     yield Text("number", CYCLE, base, str(one.cycle))
     yield Text("kind", KIND, base, _kind(one))
     yield from _key(page.key, one, y)

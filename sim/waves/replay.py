@@ -200,6 +200,7 @@ def _trace(
         first_cells=first,
         passes=tuple(passes),
         cycles=cycles,
+        first_number=1 if chosen is None else chosen.start,
     )
     return found, last
 

@@ -12,8 +12,9 @@ from typing import Any
 from sim.tools import ToolError
 from sim.waves.passes import Column, Pass, Trace
 from sim.waves.rows import column_name, example_rows, touched_columns
+from sim.waves.words import numbered
 
-__all__ = ["MOST_PASSES", "wavedrom_json", "wavedrom_svg"]
+__all__ = ["MOST_PASSES", "find_renderer", "wavedrom_json", "wavedrom_svg"]
 
 MOST_PASSES = 64
 """Passes of a diagram that one can still read."""
@@ -65,17 +66,30 @@ def wavedrom_json(trace: Trace, most_passes: int = MOST_PASSES) -> dict[str, Any
     for group in groups:
         if len(group) > 1:
             signal += [{}, group]
-    shown = (
-        f"{len(passes)} passes"
-        if len(passes) == len(trace.passes)
-        else f"passes 1 to {len(passes)} of {len(trace.passes)}"
-    )
+    shown = numbered(trace, len(passes))
     return {
         "signal": signal,
         "head": {"text": trace.title},
         "foot": {"text": f"{shown}; a column without a box is masked off; tags are those after the pass"},
         "config": {"hscale": 2},
     }
+
+
+def find_renderer() -> Callable[[dict[str, Any]], str]:
+    """Return WaveDrom, which makes SVG of WaveJSON.
+
+    Raises
+    ------
+    ToolError
+        If it is not installed.
+    """
+    try:
+        return importlib.import_module("yowasp_wavedrom").render
+    except ImportError:
+        raise ToolError(
+            "WaveDrom's SVG needs the Python package yowasp-wavedrom (pip install yowasp-wavedrom); without it, write "
+            "JSON and paste it into the editor at wavedrom.com/editor.html"
+        ) from None
 
 
 def wavedrom_svg(trace: Trace, most_passes: int = MOST_PASSES) -> str:
@@ -86,14 +100,7 @@ def wavedrom_svg(trace: Trace, most_passes: int = MOST_PASSES) -> str:
     ToolError
         If WaveDrom is not installed.
     """
-    try:
-        library = importlib.import_module("yowasp_wavedrom")
-    except ImportError:
-        raise ToolError(
-            "WaveDrom's SVG needs the Python package yowasp-wavedrom (pip install yowasp-wavedrom); without it, write "
-            "JSON and paste it into the editor at wavedrom.com/editor.html"
-        ) from None
-    return library.render(wavedrom_json(trace, most_passes))
+    return find_renderer()(wavedrom_json(trace, most_passes))
 
 
 def _written(one: Pass) -> dict[int, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from sim.waves.passes import Pass, Trace
 from sim.waves.rows import ExampleRow, column_name
 
-__all__ = ["about_examples", "sentence"]
+__all__ = ["about_examples", "numbered", "sentence"]
 
 _MODES = {
     "set": "{rows} are tagged",
@@ -42,6 +42,18 @@ def about_examples(examples: Sequence[ExampleRow], kinds: int, rows: int) -> str
     alike = sum(example.alike for example in examples)
     shown = "row shown stands" if len(examples) == 1 else f"{len(examples)} rows shown stand"
     return f"The {shown} for {alike:,} of {rows:,}; {kinds:,} kinds of rows differ in these passes."
+
+
+def numbered(trace: Trace, shown: int) -> str:
+    """Return which passes the first *shown* ones of *trace* are: ``9 passes``, ``passes 3 to 7 of 3 to 90``."""
+    count, first = len(trace.passes), trace.first_number
+    if shown == count and first == 1:
+        return f"{count:,} passes" if count != 1 else "1 pass"
+    last = first + shown - 1
+    told = f"passes {first:,} to {last:,}" if last > first else f"pass {first:,}"
+    if shown == count:
+        return told
+    return f"{told} of {count:,}" if first == 1 else f"{told} of {first:,} to {first + count - 1:,}"
 
 
 def _compare(one: Pass, names: Mapping[int, str]) -> str:

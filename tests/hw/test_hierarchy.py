@@ -215,6 +215,33 @@ def test_parts_must_be_components() -> None:
         design_text(Patchwork(), "patchwork")
 
 
+INTERRUPTED = """
+from amaranth.hdl import Module
+from hw.component import Component
+from hw.hierarchy import design_text
+
+class Part(Component):
+    def elaborate(self, platform):
+        return Module()
+
+class Interrupted(Component):
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.part = Part({})
+        raise KeyboardInterrupt
+
+try:
+    design_text(Interrupted({}), "interrupted")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_says_nothing_of_parts_that_were_not_reached() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")
+
+
 def test_simulates_as_in_amaranths_own_hierarchy() -> None:
     traces: list[str] = []
     for text in (hierarchical(), joined_text(Twice(), "twice")):

@@ -142,7 +142,30 @@ def test_processes_are_started_at_the_end_of_the_first_step() -> None:
     name = "\\$auto$verilog_backend.cc:2355:dump_module$4 "
     text = f"  reg {name} = 0;\n  always @* begin\n    if ({name}) begin end\n  end\n"
     assert started(text).startswith(f"  reg {name};\n  initial {name} <= 0;\n")
-    assert body(text)[:4] == ["reg _1_;", "initial _1_ <= 0;", "always @* begin", "if (_1_) begin end"]
+    assert body(text)[:4] == ["reg started;", "initial started <= 0;", "always @* begin", "if (started) begin end"]
+
+
+def test_variables_are_called_after_what_they_are_for() -> None:
+    text = (
+        "  reg \\$3 ;\n  reg \\s.f  = 1'h0;\n  reg kept_next;\n  reg \\$5 ;\n  reg kept;\n  reg _0_;\n"
+        "  always @(posedge a) \n    \\s.f  <= \\$3 ;\n    kept <= \\$5 ;\n      _0_ <= store[y];\n  assign y = _0_;\n"
+    )
+    assert body(text) == [
+        "reg s_f_next;", "reg s_f = 1'h0;", "reg kept_next;", "reg kept_next_2;", "reg kept;", "reg store_read;",
+        "always @(posedge a)", "s_f <= s_f_next;", "kept <= kept_next_2;", "store_read <= store[y];",
+        "assign y = store_read;",
+    ]  # fmt: skip
+
+
+def test_a_nameless_register_is_called_as_the_wire_that_stands_for_it() -> None:
+    text = (
+        "  reg [1:0] \\$port  = 2'h0;\n  wire [1:0] place;\n  wire [1:0] again;\n  wire wide;\n"
+        "  assign wide = \\$port ;\n  assign place = \\$port ;\n  assign again = \\$port ;\n"
+        "  assign y = \\$port [0] & wide;\n"
+    )
+    assert body(text) == [
+        "reg [1:0] place = 2'h0;", "wire wide;", "assign wide = place;", "assign y = place[0] & wide;",
+    ]  # fmt: skip
 
 
 def test_memories_of_zeros_begin_in_a_loop() -> None:
@@ -191,9 +214,9 @@ def test_no_name_is_escaped(both: tuple[str, str]) -> None:
     assert not set("\\$") & set(re.sub(r"\$(signed|unsigned)\b", "", both[1]))
 
 
-def test_registers_have_names(both: tuple[str, str]) -> None:
+def test_registers_and_variables_have_names(both: tuple[str, str]) -> None:
     for name, text in modules(both[1]).items():
-        assert re.findall(r"^  reg (?:\[[\d:]+\] )?_\d+_ = .*", text, re.MULTILINE) == [], name
+        assert re.findall(r"^  reg (?:\[[\d:]+\] )?_\d+_\b.*", text, re.MULTILINE) == [], name
 
 
 @needs_yosys

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from hw.config import ARRAYS
-from hw.verilog import TOP, tile_verilog
+from hw.config import ARRAYS, CONFIGS, TileConfig
+from hw.verilog import CAM_ROWS, TOP, tile_verilog, usual_banks
 from sim.verilog_cache import cached_tile_verilog
 from tests.rtl import TINY
 from tests.verilog_lint import WAIVED, lint
+from tests.verilog_proof import modules
 
 SCRIPT = """
 import sys
@@ -68,13 +69,13 @@ def test_no_process_without_an_event(verilog: tuple[str, str]) -> None:
     text = verilog[1]
     # Icarus never runs `always @* X = CONST;`, so X would be unknown for ever.
     assert re.findall(r"always @\*\s+\S+\s+=\s+\d+'\w+;", text) == []
-    # Every other combinational process looks at the register that starts it, and this changes in each module.
-    processes = re.findall(r"always @\* begin\n\s+(.*)\n", text)
-    assert len(processes) == text.count("always @*")
-    starters = set(re.findall(r"^  initial (\S+) <= 0;$", text, re.MULTILINE))
-    assert {first.removeprefix("if (").removesuffix(") begin end") for first in processes} <= starters
-    for starter in starters:
-        assert len(re.findall(rf"^  reg {re.escape(starter)};$", text, re.MULTILINE)) == 1
+    # Every other combinational process looks at the register of its module that starts it, and that changes.
+    for module in modules(text).values():
+        processes = re.findall(r"always @\* begin\n\s+(.*)\n", module)
+        assert len(processes) == module.count("always @*")
+        assert set(processes) <= {"if (started) begin end"}
+        for line in ("  reg started;", "  initial started <= 0;"):
+            assert module.count(f"\n{line}\n") == bool(processes)
 
 
 def test_no_latch_and_no_loop_under_lint(verilog: tuple[str, str], tmp_path: Path) -> None:
@@ -104,3 +105,24 @@ def test_what_a_config_does_not_have_leaves_nothing_behind(verilog: tuple[str, s
     for trace in (r"^module tile_array_vertical\b", r"\bpair\b", r"\bother\b", r"any_match = \|"):
         assert not re.search(trace, plain, re.MULTILINE), trace
         assert re.search(trace, full, re.MULTILINE), trace
+
+
+def test_banks_of_cells_have_few_rows() -> None:
+    cam = CONFIGS["cap16"]
+    assert (usual_banks(cam), usual_banks(TINY["cells"]), usual_banks(CONFIGS["cap"])) == (15, 1, 1)
+    for taps in range(1, 76):
+        tile = cam.replace(taps=taps, plane_bits=64)
+        banks = usual_banks(tile)
+        assert taps % banks == 0
+        assert tile.rows // banks <= CAM_ROWS
+        assert all(taps % count or tile.rows // count > CAM_ROWS for count in range(1, banks))
+
+
+def test_a_row_block_is_not_divided() -> None:
+    wide: TileConfig = CONFIGS["cap16"].replace(taps=2, outputs=CAM_ROWS * 2, plane_bits=64)
+    assert usual_banks(wide) == 2
+
+
+def test_usual_banks_are_those_of_the_text() -> None:
+    cam = TINY["cells"].replace(taps=4, outputs=256, plane_bits=32)
+    assert tile_verilog(cam) == tile_verilog(cam, 2)

@@ -33,7 +33,10 @@ print(used.ru_utime + used.ru_stime, used.ru_maxrss)
 
 
 @pytest.fixture(
-    params=["tiny", "small", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cap", "cap16", "mesh2x2"))]
+    params=[
+        *("tiny", "small", "meshtiny"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("cap", "cap16", "mesh2x2")),
+    ]
 )
 def design(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
     """A file of a named config, and its outermost module."""
@@ -46,6 +49,11 @@ def design(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
 
 def test_verilator_warns_of_what_is_waived(design: tuple[Path, str]) -> None:
     assert lint(*design).keys() <= WAIVED.keys()
+
+
+def test_what_processes_drive_has_names(design: tuple[Path, str]) -> None:
+    text = design[0].read_text(encoding="utf-8")
+    assert re.findall(r"^  reg (?:\[[\d:]+\] )?_\d+_\b.*", text, re.MULTILINE) == []
 
 
 def test_icarus_has_no_warning(design: tuple[Path, str]) -> None:

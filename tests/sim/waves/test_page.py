@@ -218,10 +218,11 @@ def check_shown(driver: Any, trace: Trace, at: int, rows: list[int] | None = Non
     partner = [[str(partners.get(column, "")), column in partners] for column in [*columns, -1]]
     assert shown["partner"] == (partner if any(one.partner_key for one in trace.passes) else [])
     if one:
-        assert shown["place"] == f"pass {at} of {len(trace.passes)}, cycle {one.cycle}"
+        number, last = trace.first_number + at - 1, trace.first_number + len(trace.passes) - 1
+        assert shown["place"] == f"pass {number} of {last}, cycle {one.cycle}"
         assert shown["instruction"] == one.instruction
         assert shown["sentence"].startswith(f"{one.kind}: ")
-        assert shown["current"] == [str(at)]
+        assert shown["current"] == [str(number)]
     else:
         assert shown["sentence"] == "Before the first pass."
 
@@ -254,6 +255,18 @@ def test_every_pass_of_an_addition_in_a_browser(chromium: Any, tmp_path: Path) -
     slider.send_keys(Keys.HOME)
     check_shown(chromium, ADD, 0)
     assert browsers.messages(chromium) == []
+
+
+@NEEDS_BROWSER
+def test_passes_keep_their_numbers_in_a_browser(chromium: Any, tmp_path: Path) -> None:
+    file = tmp_path / "some.html"
+    some = dataclasses.replace(ADD, first_cells=ADD.passes[7].cells, passes=ADD.passes[8:12], first_number=9)
+    file.write_text(html_text(some), encoding="utf-8")
+    for number in (0, 9, 12, 99):
+        browsers.open_page(chromium, file, f"#pass={number}")
+        place = chromium.find_element("id", "place").text
+        at = min(max(number - 8, 0), 4)
+        assert place.startswith(f"pass {at + 8} of 12, cycle " if at else "start, 4 passes")
 
 
 @NEEDS_BROWSER

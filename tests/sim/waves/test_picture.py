@@ -103,10 +103,10 @@ def test_columns_and_numbers_have_names() -> None:
 def test_only_the_first_passes_of_many() -> None:
     drawing = picture(ADD, 9)
     assert texts(drawing, "name") == ["a[0]", "b[0]", "carry"]
-    assert "the first 9 of 33 passes" in texts(drawing, "note")[0]
+    assert "passes 1 to 9 of 33;" in texts(drawing, "note")[0]
     assert picture(ADD, 9).height < picture(ADD).height
     many = addition(bits=8)
-    assert f"the first {MOST_PASSES} of 65 passes" in svg_text(many)
+    assert f"passes 1 to {MOST_PASSES} of 65;" in svg_text(many)
     assert "are touched; 33 passes; the run" in svg_text(ADD)
 
 

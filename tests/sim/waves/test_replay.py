@@ -186,6 +186,7 @@ def test_chosen_passes(addition: tuple[Path, Job]) -> None:
     [found] = replay(waves, [one], TINY_CELLS, [""])
     [chosen] = replay(waves, [one], TINY_CELLS, [""], range(4, 7))
     assert chosen.passes == found.passes[3:6]
+    assert (found.first_number, chosen.first_number) == (1, 4)
     assert np.array_equal(chosen.first_cells, found.passes[2].cells)
     with pytest.raises(UserError, match=r"^--passes must be among the 17 passes of the run, not 18-20$"):
         replay(waves, [one], TINY_CELLS, [""], range(18, 21))

@@ -7,7 +7,7 @@ import pytest
 
 from sim.waves.passes import KINDS, MODES, Write
 from sim.waves.rows import ExampleRow
-from sim.waves.words import about_examples, sentence
+from sim.waves.words import about_examples, numbered, sentence
 from tests.traces import example
 
 TRACE = example()
@@ -65,3 +65,20 @@ def test_sentences(one: Any, changes: dict[str, Any], says: str) -> None:
 )
 def test_what_examples_stand_for(examples: list[tuple[int, int]], kinds: int, says: str) -> None:
     assert about_examples([ExampleRow(row, alike) for row, alike in examples], kinds, 4) == says
+
+
+@pytest.mark.parametrize(
+    ("first", "shown", "says"),
+    [
+        (1, 3, "3 passes"), (1, 2, "passes 1 to 2 of 3"), (1, 1, "pass 1 of 3"), (9, 3, "passes 9 to 11"),
+        (9, 2, "passes 9 to 10 of 9 to 11"), (1001, 3, "passes 1,001 to 1,003"),
+    ],
+)  # fmt: skip
+def test_which_passes_are_shown(first: int, shown: int, says: str) -> None:
+    assert numbered(dataclasses.replace(TRACE, first_number=first), shown) == says
+
+
+def test_a_single_pass() -> None:
+    assert numbered(dataclasses.replace(TRACE, passes=(COMPARE,)), 1) == "1 pass"
+    assert numbered(dataclasses.replace(TRACE, passes=(COMPARE,), first_number=9), 1) == "pass 9"
+    assert numbered(dataclasses.replace(TRACE, passes=()), 0) == "0 passes"
