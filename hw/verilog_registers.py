@@ -26,6 +26,7 @@ _CLOCKED = re.compile(r"^  always @\(posedge (\w+)\)\n    (\w+) <= (\w+);\n", re
 _PROCESS = re.compile(r"^  always @\* begin\n    if \(\w+\) begin end\n(.*?)^  end\n", re.MULTILINE | re.DOTALL)
 _ASSIGNED = re.compile(r"^( +)(\w+)((?:\[\d+(?::\d+)?\])?) = ", re.MULTILINE)
 _VARIABLE = re.compile(r"^  reg (?:\[\d+:\d+\] )?(\w+);\n", re.MULTILINE)
+_STARTER = re.compile(r"^  reg (\w+);\n  initial \1 <= 0;\n", re.MULTILINE)
 _WORD = re.compile(r"\b\w+\b")
 
 # Only where a process drives a value in any case is there something that this attribute could say.
@@ -59,4 +60,6 @@ def _joined(text: str) -> str:
             joined.add(following)
     text = _CLOCKED.sub(lambda found: "" if found[3] in joined else found[0], text)
     text = _PROCESS.sub(lambda found: processes.get(found[0], found[0]), text)
-    return _VARIABLE.sub(lambda found: "" if found[1] in joined else found[0], text)
+    text = _VARIABLE.sub(lambda found: "" if found[1] in joined else found[0], text)
+    # What starts combinational processes goes with the last of them.
+    return _STARTER.sub(lambda found: found[0] if f"    if ({found[1]}) begin end\n" in text else "", text)

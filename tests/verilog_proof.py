@@ -17,6 +17,7 @@ __all__ = ["modules", "prove", "texts"]
 
 _REGISTER = re.compile(r"^(?:  output .*;\n)?  reg (?:\[[\d:]+\] )?(\\\S+ |\w+)( [^;]*)?;", re.MULTILINE)
 
+_STARTER = "$auto$verilog_backend"
 _BEGUN = re.compile(r"^    (\\\S+ |\w+) = (\\\S+ |\w+);$", re.MULTILINE)
 
 
@@ -61,9 +62,11 @@ def prove(raw: str, made: str, names: Sequence[str], place: Path) -> None:
 def _named_alike(raw: str, made: str) -> str:
     """The raw module with its registers called as in the plain one, in whose order they are."""
     following = {name for name, register in _BEGUN.findall(raw) if f"    {register} <= {name};" in raw}
-    registers = [found for found in _REGISTER.findall(raw) if found[0] not in following]
-    named = list(_REGISTER.findall(made))
-    assert [value for _, value in registers[1:]] == [value for _, value in named[1:]]
+    registers = [
+        (name, value) for name, value in _REGISTER.findall(raw) if name not in following and _STARTER not in name
+    ]
+    named = [(name, value) for name, value in _REGISTER.findall(made) if name != "started"]
+    assert [value for _, value in registers] == [value for _, value in named]
     for (old, _), (new, _) in zip(registers, named, strict=True):
         raw = raw.replace(old, f"{new} ") if old.startswith("\\") else re.sub(rf"\b{old}\b", new, raw)
     return raw

@@ -32,6 +32,14 @@ def test_a_register_that_need_not_keep_its_value() -> None:
     assert "  always @(posedge clk) begin\n    tag <= zero;\n    tag[1] <= a;\n  end\n" in joined
 
 
+def test_what_starts_processes_goes_with_the_last_of_them() -> None:
+    started = HEAD.replace("  reg started;\n", "  reg started;\n  initial started <= 0;\n")
+    other = "  always @* begin\n    if (started) begin end\n    y = a;\n  end\n"
+    register = CLOCKED + process("following = a;")
+    assert "started" not in with_registers_joined(f"{started}{register}endmodule\n")
+    assert "  initial started <= 0;\n" in with_registers_joined(f"{started}{register}{other}endmodule\n")
+
+
 def test_what_every_branch_drives_need_not_be_said() -> None:
     body = process("(* full_case = 32'd1 *)", "if (run) begin", "  following = a;", "end")
     assert "full_case" not in with_registers_joined(f"{HEAD}{CLOCKED}{body}endmodule\n")
