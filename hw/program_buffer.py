@@ -100,7 +100,7 @@ class ProgramBuffer(Component):
         ]
 
         # Words go into the circular buffer unless they would overwrite one that is still needed.
-        full, taken = Signal(), Signal()
+        full, taken = Signal(name="full"), Signal(name="taken")
         needed = Mux(self.in_loop, outermost, place)
         m.d.comb += [
             full.eq((received - needed)[bits - 1]),
@@ -112,7 +112,7 @@ class ProgramBuffer(Component):
         ]
 
         # The program counter; a jump back leaves its high bits, or takes 1 from them.
-        moves, following, back = Signal(), Signal(bits), Signal()
+        moves, following, back = Signal(name="moves"), Signal(bits, name="following"), Signal(name="back")
         m.d.comb += [
             moves.eq(self.run & self.advance),
             following.eq(place + 1),
@@ -127,7 +127,7 @@ class ProgramBuffer(Component):
         # The instruction at the program counter: read in time, or kept as it arrives. No place is read in the cycle in
         # which it is written: block RAMs do not agree about that.
         late = Signal(INSTRUCTION_BITS, name="late_word", reset_less=True)
-        is_late, arrives, leaves = Signal(), Signal(), Signal()
+        is_late, arrives, leaves = Signal(name="is_late"), Signal(name="arrives"), Signal(name="leaves")
         m.d.comb += [
             shown.addr.eq(Mux(again, starts[0], following)),
             shown.en.eq(moves & ~arrives),
