@@ -18,7 +18,8 @@ __all__ = ["modules", "prove", "texts"]
 _REGISTER = re.compile(r"^(?:  output .*;\n)?  reg (?:\[[\d:]+\] )?(\\\S+ |\w+)( [^;]*)?;", re.MULTILINE)
 
 _STARTER = "$auto$verilog_backend"
-_BEGUN = re.compile(r"^    (\\\S+ |\w+) = (\\\S+ |\w+);$", re.MULTILINE)
+_NEXT = re.compile(r"^    (?:\\\S+ |\w+) <= (\\\$\d+ |\w+_next(?:_\d+)?);$", re.MULTILINE)
+_CONSTANT = re.compile(r"(?P<width>\d+)'(?P<base>[hd])(?P<digits>[0-9a-f]+)|\{(?P<ones>\d+)\{1'h1\}\}")
 
 
 def texts(top: Component, name: str, patch: pytest.MonkeyPatch) -> tuple[str, str]:
@@ -61,12 +62,24 @@ def prove(raw: str, made: str, names: Sequence[str], place: Path) -> None:
 
 def _named_alike(raw: str, made: str) -> str:
     """The raw module with its registers called as in the plain one, in whose order they are."""
-    following = {name for name, register in _BEGUN.findall(raw) if f"    {register} <= {name};" in raw}
-    registers = [
-        (name, value) for name, value in _REGISTER.findall(raw) if name not in following and _STARTER not in name
-    ]
-    named = [(name, value) for name, value in _REGISTER.findall(made) if name != "started"]
+    registers, named = _registers(raw), _registers(made)
     assert [value for _, value in registers] == [value for _, value in named]
     for (old, _), (new, _) in zip(registers, named, strict=True):
         raw = raw.replace(old, f"{new} ") if old.startswith("\\") else re.sub(rf"\b{old}\b", new, raw)
     return raw
+
+
+def _registers(text: str) -> list[tuple[str, str]]:
+    """Registers and other variables and what they begin with, without next values and what starts processes."""
+    other = {*_NEXT.findall(text), "started"}
+    return [
+        (name, _CONSTANT.sub(_plain_constant, value))
+        for name, value in _REGISTER.findall(text)
+        if name not in other and _STARTER not in name
+    ]
+
+
+def _plain_constant(constant: re.Match[str]) -> str:
+    if constant["ones"]:
+        return f"{constant['ones']}: {(1 << int(constant['ones'])) - 1}"
+    return f"{constant['width']}: {int(constant['digits'], 16 if constant['base'] == 'h' else 10)}"
