@@ -6,45 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-
 from golden.engine import Bits, Job, Outcome, TileError
 from hw.config import TileConfig
-from hw.counter_map import COUNTERS
-from hw.isa import ErrorCode, Instruction, LoadKind, Opcode, Program, StoreKind
+from hw.isa import ErrorCode, Program
 from hw.verilog import TOP
-from sim.rtl_protocol import TIMEOUT_CYCLES, JobMessage, OutcomeMessage
+from sim.beats import stores_of, to_beats, to_planes
+from sim.rtl_protocol import TIMEOUT_CYCLES, JobMessage, OutcomeMessage, checked_counters
 from sim.runner import Build, build
 from sim.simulation import Simulation
 from sim.verilog_cache import cached_tile_verilog
 
-__all__ = ["RtlEngine", "plane_bits", "to_beats", "to_planes"]
-
-
-def plane_bits(instruction: Instruction, config: TileConfig) -> int:
-    """Bits of one plane that a LOAD or STORE moves."""
-    taps = instruction.opcode == Opcode.LOAD and instruction.kind == LoadKind.TAPS
-    wide = instruction.kind in (StoreKind.PLANES, StoreKind.TAG)
-    return config.taps if taps else config.rows if wide else config.outputs
-
-
-def to_beats(planes: Bits, config: TileConfig) -> list[int]:
-    """Planes, shape (planes, bits), as words of ``plane_in``."""
-    count, bits = planes.shape
-    width = config.plane_bits
-    padded = np.zeros((count, config.beats(bits) * width), dtype=np.uint8)
-    padded[:, :bits] = planes
-    packed = np.packbits(padded.reshape(-1, width), axis=1, bitorder="little")
-    return [int.from_bytes(word.tobytes(), "little") for word in packed]
-
-
-def to_planes(beats: Sequence[int], planes: int, bits: int, config: TileConfig) -> Bits:
-    """Words of ``plane_out`` as planes, shape (planes, bits)."""
-    width = config.plane_bits
-    size = -(-width // 8)
-    raw = np.frombuffer(b"".join(beat.to_bytes(size, "little") for beat in beats), dtype=np.uint8)
-    unpacked = np.unpackbits(raw.reshape(-1, size), axis=1, bitorder="little")[:, :width]
-    return unpacked.reshape(planes, -1)[:, :bits]
+__all__ = ["RtlEngine"]
 
 
 class RtlEngine:
@@ -131,23 +103,8 @@ class RtlEngine:
         )
         answer = cast("OutcomeMessage", self._simulation.ask(message))
         self.last_message = answer
-        if answer.timed_out:
-            raise TileError(
-                f"the tile did not end a program of {len(job.program.instructions)} instructions "
-                f"within {self.timeout_cycles} cycles"
-            )
+        counters = checked_counters(answer, job, self.config, len(loads), self.timeout_cycles)
         error = ErrorCode(answer.error)
-        if error is ErrorCode.NONE and not answer.was_reset and answer.unread_beats:
-            raise TileError(f"the tile left {answer.unread_beats} of {len(loads)} beats of plane_in untaken")
-        counters = {
-            counter.name: answer.counters[counter.name]
-            for counter in COUNTERS
-            if not counter.name.startswith("identity.")
-            and (self.config.activity or not counter.name.startswith("activity."))
-        }
-        if answer.counters["identity.config"] != self.config.hash:
-            found = answer.counters["identity.config"]
-            raise TileError(f"the hardware must have config hash {self.config.hash_text}, not {found:016x}")
         planes = self._stored(job.program, answer.beats) if error is ErrorCode.NONE and not answer.was_reset else ()
         return Outcome(planes, counters, error, answer.address)
 
@@ -155,15 +112,13 @@ class RtlEngine:
         """Cut the beats of ``plane_out`` into the planes of each STORE."""
         stored: list[Bits] = []
         position = 0
-        for instruction in program.executed():
-            if instruction.opcode == Opcode.STORE:
-                bits = plane_bits(instruction, self.config)
-                count = instruction.a_width * self.config.beats(bits)
-                part = beats[position : position + count]
-                if len(part) != count:
-                    raise TileError(f"the tile must give {count} beats for a STORE, not {len(part)}")
-                stored.append(to_planes(part, instruction.a_width, bits, self.config))
-                position += count
+        for count, bits in stores_of(program, self.config):
+            length = count * self.config.beats(bits)
+            part = beats[position : position + length]
+            if len(part) != length:
+                raise TileError(f"the tile must give {length} beats for a STORE, not {len(part)}")
+            stored.append(to_planes(part, count, bits, self.config))
+            position += length
         if position != len(beats):
             raise TileError(f"the tile gave {len(beats)} beats, its STOREs make {position}")
         return stored

@@ -1,10 +1,15 @@
-"""What the ``rtl`` engine and its cocotb test bench send each other."""
+"""What an engine and the test bench of a tile tell each other, and what an engine makes of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["TIMEOUT_CYCLES", "JobMessage", "OutcomeMessage"]
+from golden.engine import Job, TileError
+from hw.config import TileConfig
+from hw.counter_map import COUNTERS
+from hw.isa import ErrorCode
+
+__all__ = ["TIMEOUT_CYCLES", "JobMessage", "OutcomeMessage", "checked_counters"]
 
 TIMEOUT_CYCLES = 1_000_000_000
 """A run that lasts longer is given up, unless told otherwise."""
@@ -42,3 +47,36 @@ class OutcomeMessage:
     was_reset: bool = False
     timed_out: bool = False
     unread_beats: int = 0
+
+
+def checked_counters(
+    answer: OutcomeMessage, job: Job, config: TileConfig, beats: int, timeout_cycles: int
+) -> dict[str, int]:
+    """The counters of a run that an outcome has.
+
+    Parameters
+    ----------
+    answer : what the ports showed.
+    beats : of ``plane_in`` that the run was given.
+    timeout_cycles : that it was given.
+
+    Raises
+    ------
+    TileError
+        If the tile did not end, did not take every beat of a run that ended well, or is of another config.
+    """
+    if answer.timed_out:
+        raise TileError(
+            f"the tile did not end a program of {len(job.program.instructions)} instructions "
+            f"within {timeout_cycles} cycles"
+        )
+    if answer.error == ErrorCode.NONE and not answer.was_reset and answer.unread_beats:
+        raise TileError(f"the tile left {answer.unread_beats} of {beats} beats of plane_in untaken")
+    identity = answer.counters["identity.config"]
+    if identity != config.hash:
+        raise TileError(f"the hardware must have config hash {config.hash_text}, not {identity:016x}")
+    return {
+        counter.name: answer.counters[counter.name]
+        for counter in COUNTERS
+        if not counter.name.startswith("identity.") and (config.activity or not counter.name.startswith("activity."))
+    }

@@ -12,13 +12,10 @@ that Icarus only prints.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 import platform
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -35,11 +32,21 @@ from xml.etree import ElementTree
 import cocotb
 import cocotb_tools.config
 from cocotb_tools import runner as cocotb_runner
-from filelock import FileLock
 
-from sim.cache import STAMP, cache_folder, prune_once, touch
+from sim.builds import kept_build
+from sim.cache import STAMP, cache_folder, touch
 from sim.process import execute
 from sim.runtime_objects import RuntimeObjects
+from sim.simulation_errors import (
+    LOG_LINES,
+    AssertionPrinted,
+    BuildFailed,
+    NoTestsRan,
+    SimulationError,
+    SimulatorCrashed,
+    TestsFailed,
+    end_of,
+)
 from sim.tools import Tool, ToolError, find_compiler, find_simulator
 
 __all__ = [
@@ -70,50 +77,10 @@ RECIPE = 1
 BUILD_JOBS = 2
 """C++ compilers that a build runs at once."""
 
-LOG_LINES = 25
-"""How much of a log an error shows."""
-
 _HIERARCHICAL = "--hierarchical"
 
 PORT_PATTERN_SINCE = (5, 44)
 """The first Verilator whose control files surely have a pattern for the ports of a module."""
-
-
-class SimulationError(Exception):
-    """A build or a run that went wrong; the text ends with the end of the log, which is at :attr:`log`."""
-
-    def __init__(self, text: str, log: Path | None = None, *, lines: int = LOG_LINES) -> None:
-        """Add the last *lines* lines of *log* to *text*."""
-        self.summary = text
-        self.log = log
-        if log is not None:
-            text += f"\nlog: {log}"
-            end = _end_of(log, lines)
-            if end:
-                text += "\n" + "\n".join(f"    {line}" for line in end)
-        super().__init__(text)
-
-
-class BuildFailed(SimulationError):
-    """The simulator's compiler refused the design."""
-
-
-class SimulatorCrashed(SimulationError):
-    """The simulator ended abnormally, ran out of time, or left no readable results."""
-
-
-class NoTestsRan(SimulationError):
-    """The run is green because it executed no test at all."""
-
-
-class TestsFailed(SimulationError):
-    """At least one cocotb test failed."""
-
-    __test__ = False
-
-
-class AssertionPrinted(SimulationError):
-    """All tests passed, but an assertion inside the design failed, which Icarus only prints."""
 
 
 @dataclass(frozen=True)
@@ -217,25 +184,12 @@ def build(
         "control": control,
         "arguments": list(arguments),
     }
-    key = hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:20]
-    root = cache_folder()
-    prune_once(root)
-    folder = root / "builds" / key
-    stamp = folder / STAMP
-    started = time.monotonic()
-    if touch(stamp):
-        return Build(tool, toplevel, folder, key, waves, 0.0)
-    with FileLock(root / "builds" / f"{key}.lock"):
-        if touch(stamp):
-            return Build(tool, toplevel, folder, key, waves, 0.0)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+
+    def make(folder: Path) -> None:
         _compile(tool, toplevel, folder, texts, control, waves, arguments)
-        shape["verilog"] = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
-        unfinished = folder / f"{STAMP}.unfinished"
-        unfinished.write_text(json.dumps(shape, indent=1), encoding="utf-8")
-        unfinished.replace(stamp)
-    return Build(tool, toplevel, folder, key, waves, max(time.monotonic() - started, 1e-9))
+
+    kept = kept_build(shape, make)
+    return Build(tool, toplevel, kept.folder, kept.key, waves, kept.seconds)
 
 
 def run(
@@ -540,7 +494,7 @@ def _passed(results: Path, log: Path, where: str, status: int) -> tuple[str, ...
     try:
         cases = list(ElementTree.parse(results).getroot().iter("testcase"))
     except (OSError, ElementTree.ParseError) as error:
-        if any("No tests were discovered" in line for line in _end_of(log, LOG_LINES)):
+        if any("No tests were discovered" in line for line in end_of(log, LOG_LINES)):
             raise NoTestsRan(f"{where}: no test ran (0 skipped)", log) from error
         raise SimulatorCrashed(f"{where}: {_how_it_ended(status)} and left no results", log) from error
     for case in cases:
@@ -572,11 +526,3 @@ def _refuse_assertions(log: Path, where: str) -> None:
     for line in lines:
         if re.match(r"\s*(ERROR:|FATAL:|Assert)", line):
             raise AssertionPrinted(f"{where}: an assertion of the design failed: {line.strip()}", log)
-
-
-def _end_of(log: Path, lines: int) -> list[str]:
-    """Return the last lines of *log*, none if there is no such file."""
-    try:
-        return log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
-    except OSError:
-        return []

@@ -10,7 +10,7 @@ from golden.tile import GoldenTile
 from hw.config import TileConfig
 from hw.counter_map import COUNTERS
 from hw.isa import Opcode
-from sim.rtl_engine import to_beats
+from sim.beats import to_beats
 from sim.verilog.exercise import exercise, refusals
 
 __all__ = ["RUN_WORDS", "Run", "Vectors", "numbers", "tile_runs", "tile_vectors"]

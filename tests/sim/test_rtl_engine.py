@@ -19,7 +19,8 @@ from golden.engine import Job, TileError
 from golden.tile import GoldenTile
 from hw.config import CONFIGS, TileConfig
 from hw.isa import Instruction, LoadKind, Opcode, Program, StoreKind
-from sim.rtl_engine import RtlEngine, plane_bits, to_beats, to_planes
+from sim.beats import plane_bits, to_beats, to_planes
+from sim.rtl_engine import RtlEngine
 from sim.runner import BuildFailed, SimulatorCrashed, TestsFailed
 from sim.tools import ToolError
 from sim.verilog_cache import cached_tile_verilog

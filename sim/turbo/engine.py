@@ -1,0 +1,179 @@
+"""The ``turbo`` engine: programs on the compiled Verilog of a tile, in this process."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.engine import Bits, Outcome, TileError
+from golden.engine import Job as TileJob
+from hw.config import TileConfig
+from hw.counter_map import COUNTERS
+from hw.isa import ErrorCode, Program
+from sim.beats import Store, beat_bytes, packed_beats, stores_of, unpacked_planes
+from sim.rtl_protocol import TIMEOUT_CYCLES, OutcomeMessage, checked_counters
+from sim.turbo.library import Job, Library, State, library
+from sim.turbo.library import Outcome as Report
+from sim.verilog_cache import cached_tile_verilog
+
+__all__ = ["TurboEngine"]
+
+CHUNK_CYCLES = 1 << 20
+"""After so many cycles Python looks whether it was interrupted."""
+
+
+class TurboEngine:
+    """Runs jobs on the compiled Verilog; see :class:`golden.engine.Engine`. Also a context that closes itself.
+
+    Outputs, counters and errors are those of :class:`sim.rtl_engine.RtlEngine`, whose simulator this is without cocotb
+    and without waves.
+
+    Parameters
+    ----------
+    config : the tile.
+    seed : of its initial state and of the pauses.
+    stall_probability : random pauses on every stream, 0.0 to below 1.0; cycles in which the tile stood still are
+        counted apart.
+    verilog : text of the tile if it is not the config's own (seeded faults).
+    timeout_cycles : a run that lasts longer is given up.
+
+    Attributes
+    ----------
+    reset_after : cycles after which the tile is reset in the middle of each run from now on; 0 for never.
+    jobs : runs so far; with the seed it decides where the pauses of the next one are.
+    library : what was compiled.
+
+    Raises
+    ------
+    ToolError
+        If Verilator or a C++ compiler is missing.
+    BuildFailed
+        If the design does not compile.
+    ValueError
+        If the stall probability is out of its range.
+    """
+
+    def __init__(
+        self,
+        config: TileConfig,
+        *,
+        seed: int = 1,
+        stall_probability: float = 0.0,
+        verilog: str | None = None,
+        timeout_cycles: int = TIMEOUT_CYCLES,
+    ):
+        if not 0.0 <= stall_probability < 1.0:
+            raise ValueError(f"stall probability must be at least 0 and below 1, not {stall_probability}")
+        self.config = config
+        self.seed = seed
+        self.stall_probability = stall_probability
+        self.timeout_cycles = timeout_cycles
+        self.reset_after = 0
+        self.jobs = 0
+        self.library: Library = library(cached_tile_verilog(config) if verilog is None else verilog, config)
+        self._bench: int | None = self.library.calls.bench_create(seed)
+        self._program: Program | None = None
+        self._image = np.empty(0, np.uint8)
+        self._stores: list[Store] = []
+
+    def __enter__(self) -> TurboEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the engine was closed, or was interrupted in the middle of a job."""
+        return self._bench is None
+
+    def run(self, job: TileJob) -> Outcome:
+        """Run one job.
+
+        Raises
+        ------
+        TileError
+            If the engine is closed, the tile does not end, or does not take every plane of a run that ends well.
+        """
+        if self._bench is None:
+            raise TileError("the simulation was closed or ended before")
+        self.jobs += 1
+        self._prepare(job.program)
+        beats = [packed_beats(planes, self.config) for planes in job.planes if planes.size]
+        given = sum(len(part) for part in beats)
+        expected = sum(count * self.config.beats(bits) for count, bits in self._stores)
+        stored = np.empty((expected, beat_bytes(self.config)), np.uint8)
+        report = self._simulate(self._bench, beats, stored)
+        state = State(report.state)
+        if state is State.OVERFULL:
+            raise TileError(f"the tile gave more than the {expected} beats that its STOREs make")
+        answer = OutcomeMessage(
+            beats=[],
+            error=report.error,
+            address=report.error_address,
+            counters={counter.name: report.counters[index] for index, counter in enumerate(COUNTERS)},
+            was_reset=state is State.RESET,
+            timed_out=state is State.TIMED_OUT,
+            unread_beats=given - report.taken,
+        )
+        counters = checked_counters(answer, job, self.config, given, self.timeout_cycles)
+        if state is not State.ENDED:
+            return Outcome((), counters, ErrorCode(report.error), report.error_address)
+        if report.stored != expected:
+            raise TileError(f"the tile gave {report.stored} beats, its STOREs make {expected}")
+        return Outcome(self._planes(stored), counters, ErrorCode.NONE, report.error_address)
+
+    def _prepare(self, program: Program) -> None:
+        """Words and STOREs of a program; those of the last one are kept, as jobs of a layer often share theirs."""
+        if program is not self._program:
+            self._image = np.frombuffer(b"".join(word.to_bytes(16, "little") for word in program.words), np.uint8)
+            self._stores = stores_of(program, self.config)
+            self._program = program
+
+    def _simulate(self, bench: int, beats: Sequence[NDArray[np.uint8]], stored: NDArray[np.uint8]) -> Report:
+        """Run a prepared program; what it stores goes to ``stored``."""
+        content = np.concatenate([np.empty(0, np.uint8), *(part.reshape(-1) for part in beats)])
+        segments = np.array([part.shape for part in beats], np.uint64)
+        job = Job(
+            words=self._image.ctypes.data,
+            word_count=len(self._image) // 16,
+            beats=content.ctypes.data,
+            segments=segments.ctypes.data,
+            segment_count=len(segments),
+            stored=stored.ctypes.data,
+            stored_capacity=len(stored),
+            stall_probability=self.stall_probability,
+            seed=self.seed + self.jobs,
+            reset_after=self.reset_after,
+            timeout=self.timeout_cycles,
+        )
+        calls = self.library.calls
+        calls.bench_begin(bench, ctypes.byref(job))
+        try:
+            while calls.bench_run(bench, CHUNK_CYCLES) == State.RUNNING:
+                pass
+        except BaseException:
+            self.close()  # in the middle of a program nothing else could be run
+            raise
+        report = Report()
+        calls.bench_report(bench, ctypes.byref(report))
+        return report
+
+    def _planes(self, beats: NDArray[np.uint8]) -> list[Bits]:
+        """Cut the beats of ``plane_out`` into the planes of each STORE."""
+        planes: list[Bits] = []
+        position = 0
+        for count, bits in self._stores:
+            end = position + count * self.config.beats(bits)
+            planes.append(unpacked_planes(beats[position:end], count, bits, self.config))
+            position = end
+        return planes
+
+    def close(self) -> None:
+        """Release the tile."""
+        if self._bench is not None:
+            self.library.calls.bench_destroy(self._bench)
+            self._bench = None
