@@ -52,7 +52,7 @@ def prove(raw: str, made: str, names: Sequence[str], place: Path) -> None:
     assert wanted.keys() == given.keys()
     lines = ["read_verilog both.v"]
     for name in names:
-        lines += [f"proc raw_{name} {name}", f"memory_collect raw_{name} {name}", f"opt_clean raw_{name} {name}"]
+        lines += [f"proc -norom raw_{name} {name}", f"memory_collect raw_{name} {name}", f"opt_clean raw_{name} {name}"]
         lines += [f"equiv_make raw_{name} {name} proof_{name}", f"cd proof_{name}"]
         lines += ["equiv_struct", "equiv_simple", "equiv_induct", "equiv_status -assert", "cd .."]
     text = "\n".join(_named_alike(wanted[name], given[name]).replace("module ", "module raw_", 1) for name in names)
