@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+from functools import cached_property, lru_cache
 
 from hw.config import TileConfig
 
@@ -561,6 +562,16 @@ def _size_violation(op: Instruction, config: TileConfig) -> tuple[ErrorCode, str
     return None
 
 
+@lru_cache(maxsize=1 << 16)
+def _word(instruction: Instruction) -> int:
+    """The word of an instruction."""
+    return instruction.encode()
+
+
+def _bytes(word: int) -> bytes:
+    return word.to_bytes(INSTRUCTION_BITS // 8, "little")
+
+
 @dataclass(frozen=True)
 class Program:
     """A sequence of instructions for the tile whose config has ``config_hash``.
@@ -599,10 +610,11 @@ class Program:
                 f"program must be for config {config.name} (hash {config.hash_text}), not hash {self.config_hash:016x}"
             )
         loops: list[int] = []
+        found = {key: violation(instruction, config) for key, instruction in self._distinct.items()}
+        refused = {key: one[1] for key, one in found.items() if one is not None}
         for address, instruction in enumerate(self.instructions):
-            found = violation(instruction, config)
-            if found is not None:
-                raise ProgramError(f"instruction {address} ({instruction.name}): {found[1]}")
+            if refused and id(instruction) in refused:
+                raise ProgramError(f"instruction {address} ({instruction.name}): {refused[id(instruction)]}")
             where = f"instruction {address} ({instruction.name}): "
             if instruction.opcode == Opcode.LOOP:
                 loops.append(address)
@@ -641,12 +653,27 @@ class Program:
     @property
     def words(self) -> list[int]:
         """Header and instructions as 128-bit words, in the order in which the program port takes them."""
-        header = MAGIC | VERSION << 16 | len(self.instructions) << 32 | self.config_hash << 64
-        return [header, *(instruction.encode() for instruction in self.instructions)]
+        words = {key: _word(instruction) for key, instruction in self._distinct.items()}
+        return [self._header, *(words[id(instruction)] for instruction in self.instructions)]
+
+    @cached_property
+    def image(self) -> bytes:
+        """The binary program: :attr:`words`, each in little-endian order."""
+        words = {key: _bytes(_word(instruction)) for key, instruction in self._distinct.items()}
+        return b"".join([_bytes(self._header), *(words[id(instruction)] for instruction in self.instructions)])
 
     def to_bytes(self) -> bytes:
         """The binary program."""
-        return b"".join(word.to_bytes(INSTRUCTION_BITS // 8, "little") for word in self.words)
+        return self.image
+
+    @property
+    def _header(self) -> int:
+        return MAGIC | VERSION << 16 | len(self.instructions) << 32 | self.config_hash << 64
+
+    @property
+    def _distinct(self) -> dict[int, Instruction]:
+        """The objects among the instructions, by identity: long programs repeat few."""
+        return {id(instruction): instruction for instruction in self.instructions}
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Program:

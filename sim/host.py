@@ -121,20 +121,20 @@ class Network:
     def __init__(self, graph: Graph, config: TileConfig, alphabet: Alphabet = PLAIN, mode: str = MODES[0]) -> None:
         """Map all layers."""
         self.graph, self.config, self.alphabet = graph, config, alphabet
+        self.plans: list[LayerPlan] = []
+        self.laws: list[dict[str, int]] = []
         shapes = [layer_shape(layer, graph) for layer in graph.layers]
         try:
-            self.plans = [
-                plan_layer(shape, config, layer, mode) for shape, layer in zip(shapes, graph.layers, strict=True)
-            ]
+            for shape, layer in zip(shapes, graph.layers, strict=True):
+                plan = plan_layer(shape, config, layer, mode)
+                constant = plan.mode == "constant"
+                self.plans.append(plan)
+                self.laws.append((plan if constant else plan_layer(shape, config, mode=plan.mode or MODES[0])).law)
         except MappingError as error:
             columns = _columns_that_do(shapes, graph.layers, config, mode)
             if columns is None:
                 raise
             raise MappingError(f"{error}; {columns} columns would do for the whole network") from error
-        self.laws = [
-            plan.law if plan.mode == "constant" else plan_layer(plan.shape, config, mode=plan.mode or MODES[0]).law
-            for plan in self.plans
-        ]
         self._feeders: dict[str, Feeder] = {}
 
     def run_layer(
@@ -440,14 +440,14 @@ def _run_laws(graph: Graph, results: Sequence[LayerResult], engine: Engine, prog
     for layer, result in zip(graph.layers, results, strict=True):
         if progress is not None:
             progress(layer.name)
-        for job in result.plan.jobs:
-            add_counters(result.counters, engine.run(Job(job.program)).counters)
+        for routine, count in result.plan.routines:
+            add_counters(result.counters, engine.run(Job(routine.program)).counters, count)
 
 
-def add_counters(total: dict[str, int], counters: dict[str, int]) -> None:
-    """Add counters; an identity is not a sum."""
+def add_counters(total: dict[str, int], counters: dict[str, int], times: int = 1) -> None:
+    """Add counters of so many equal runs; an identity is not a sum."""
     for name, value in counters.items():
-        total[name] = value if name.startswith("identity.") else total.get(name, 0) + value
+        total[name] = value if name.startswith("identity.") else total.get(name, 0) + times * value
 
 
 def _check_input(values: NDArray[np.integer[Any]], shape: tuple[int, ...], bits: int, name: str) -> None:

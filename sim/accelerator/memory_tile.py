@@ -20,7 +20,7 @@ from sim.mapping.bits import PLAIN, to_bits
 from sim.mapping.builder import Builder, JobPlan, Sink, Source
 from sim.mapping.dot_layer import constant_planes
 from sim.mapping.elementwise import elementwise_fields, emit_elementwise
-from sim.mapping.requantize import ConstantLoad, Layout, check_operand, emit_requantize, layout
+from sim.mapping.requantize import ConstantLoad, Layout, check_operand, emit_requantize, immediates, layout
 from sim.mapping.shapes import ElementwiseShape, RequantizeShape
 
 __all__ = ["ElementwiseStep", "MapWork", "SumStep", "send_program"]
@@ -167,7 +167,8 @@ class MapWork:
                 d=place.carry,
                 d_width=1,
             )
-        value = emit_requantize(builder, shape, place, blocks, spread=True, rescale=sums.rescale)
+        constants = immediates(shape, sums.rescale)
+        value = emit_requantize(builder, shape, place, blocks, spread=True, constants=constants)
         column = sums.columns + batch * shape.bits
         builder.emit(Opcode.COPY, a=value, a_width=shape.bits, d=column, d_width=shape.bits)
 

@@ -15,7 +15,7 @@ from sim.fabric.cap_programs import Sums
 from sim.mapping.builder import Builder, JobPlan, Source
 from sim.mapping.elementwise import elementwise_fields, emit_elementwise
 from sim.mapping.errors import MappingError
-from sim.mapping.requantize import Layout, check_operand, emit_requantize, layout
+from sim.mapping.requantize import Layout, check_operand, emit_requantize, immediates, layout
 from sim.mapping.shapes import ElementwiseShape, MaxPoolShape, RequantizeShape
 
 __all__ = [
@@ -136,7 +136,8 @@ def sum_program(
         _add(builder, place, source, bits, place.accumulator + digits.place, width - digits.place, signed=digits.signed)
     builder.owner = Owner.REQUANTIZE
     _add(builder, place, bias, width, place.accumulator, width, signed=True)
-    value = emit_requantize(builder, shape, place, blocks * caps, spread=True, rescale=rescale)
+    constants = immediates(shape, rescale)
+    value = emit_requantize(builder, shape, place, blocks * caps, spread=True, constants=constants)
     builder.emit(Opcode.COPY, a=value, a_width=shape.bits, d=0, d_width=shape.bits)
     return SumProgram(builder.finish(blocks * caps), last_sum, joined, value)
 

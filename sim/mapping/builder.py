@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from golden.laws import run_law
 from hw.config import TileConfig
 from hw.isa import CLAMP_BITS, ConstantKind, Instruction, LoadKind, Opcode, Owner, Program, StoreKind, clamp_constant
 
-__all__ = ["Builder", "JobPlan", "Sink", "Source", "row_pieces"]
+__all__ = ["Builder", "JobPlan", "Routine", "Sink", "Source", "row_pieces"]
 
 
 @dataclass(frozen=True)
@@ -28,22 +29,20 @@ class Sink:
 
 
 @dataclass(frozen=True)
-class JobPlan:
-    """One program with the meaning of its streams.
+class Routine:
+    """What jobs share that differ in their work and in the constants of their INITs alone.
 
     Parameters
     ----------
     instructions : of the program, HALT included.
-    loads : for every LOAD, in the order of execution, what it brings.
+    loads : for every LOAD, in the order of execution, what it brings, named by its place in the job's work.
     stores : for every STORE, in the order of execution, what it takes away.
-    work : which outputs the job computes; its meaning is the layer kind's own.
     config : the tile.
     """
 
     instructions: tuple[Instruction, ...]
     loads: tuple[Source, ...]
     stores: tuple[Sink, ...]
-    work: Any
     config: TileConfig
 
     @cached_property
@@ -51,10 +50,68 @@ class JobPlan:
         """The checked program."""
         return Program.build(self.instructions, self.config)
 
+    @cached_property
+    def law(self) -> dict[str, int]:
+        """Counters of the program by the laws, to be read only."""
+        return run_law(self.program, self.config)
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """Addresses of the INITs."""
+        return tuple(address for address, op in enumerate(self.instructions) if op.opcode == Opcode.INIT)
+
     @property
     def dots(self) -> int:
         """Number of DOTs, each a fill of the responder counters."""
         return sum(instruction.opcode == Opcode.DOT for instruction in self.instructions)
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """One program with the meaning of its streams.
+
+    Parameters
+    ----------
+    routine : the program but for the constants of INITs, and its streams.
+    work : which outputs the job computes; its meaning is the layer kind's own.
+    constants : of the INITs, in the order of their addresses; empty where those of the routine hold.
+    """
+
+    routine: Routine
+    work: Any
+    constants: tuple[int, ...] = ()
+
+    @cached_property
+    def instructions(self) -> tuple[Instruction, ...]:
+        """Of the program, HALT included."""
+        if not self.constants:
+            return self.routine.instructions
+        instructions = list(self.routine.instructions)
+        for address, constant in zip(self.routine.starts, self.constants, strict=True):
+            owner = instructions[address].owner
+            instructions[address] = _instruction(Opcode.INIT, (("constant", constant), ("owner", owner)))
+        return tuple(instructions)
+
+    @cached_property
+    def program(self) -> Program:
+        """The checked program; the same object as the routine's where constants are the same."""
+        checked = self.routine.program
+        return Program(self.instructions, checked.config_hash) if self.constants else checked
+
+    @property
+    def loads(self) -> tuple[Source, ...]:
+        """For every LOAD, in the order of execution, what it brings."""
+        return self.routine.loads
+
+    @property
+    def stores(self) -> tuple[Sink, ...]:
+        """For every STORE, in the order of execution, what it takes away."""
+        return self.routine.stores
+
+    @property
+    def config(self) -> TileConfig:
+        """The tile."""
+        return self.routine.config
 
 
 class Builder:
@@ -195,8 +252,12 @@ class Builder:
 
     def finish(self, work: Any) -> JobPlan:
         """End the job with HALT, which joins all port operations."""
+        return JobPlan(self.routine(), work)
+
+    def routine(self) -> Routine:
+        """End the routine of several jobs with HALT, which joins all port operations."""
         self.emit(Opcode.HALT, owner=Owner.STORE)
-        return JobPlan(tuple(self._instructions), tuple(self._loads), tuple(self._stores), work, self.config)
+        return Routine(tuple(self._instructions), tuple(self._loads), tuple(self._stores), self.config)
 
     def _ticket(self) -> int:
         self._issued += 1

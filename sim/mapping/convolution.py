@@ -199,15 +199,15 @@ class ConvFeeder:
         config = self.config
         if isinstance(source, BroadcastLoad):
             assert self._items is not None
-            return np.concatenate([self._items[item, tile] for item, tile in source.operands])
+            return np.concatenate([self._items[job.work[sum_][1], tile] for sum_, tile in source.operands])
         if isinstance(source, ResidentLoad):
-            planes = self._resident(source.resident)[source.tile, source.first : source.first + source.planes]
+            planes = self._resident(job.work[source.sum][0])[source.tile, source.first : source.first + source.planes]
             if source.block is None:
                 return planes
             return planes[:, source.block * config.outputs : (source.block + 1) * config.outputs]
         bias_bits = self.shape.requantize.accumulator_bits
         if isinstance(source, BiasLoad):
-            channels = self._channels(source.resident)
+            channels = self._channels(job.work[source.sum][0])
             bias = np.zeros(config.outputs, np.int64)
             bias[: len(channels)] = self.layer.rescale.bias[channels]
             return self.alphabet.encode(to_bits(bias, bias_bits).T)

@@ -11,7 +11,7 @@ accumulators. The port brings the operands of later DOTs while the present one r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hw.config import TileConfig
@@ -66,9 +66,9 @@ class Segment:
 
 @dataclass(frozen=True)
 class ResidentLoad(Source):
-    """Planes ``first`` .. of a tap tile of a resident set: all row blocks, or one."""
+    """Planes ``first`` .. of a tap tile of the resident set of a sum of the job: all row blocks, or one."""
 
-    resident: int
+    sum: int
     tile: int
     first: int
     planes: int
@@ -77,26 +77,24 @@ class ResidentLoad(Source):
 
 @dataclass(frozen=True)
 class BroadcastLoad(Source):
-    """Broadcast operands of several DOTs, one after the other: (item, tap tile) of each."""
+    """Broadcast operands of several DOTs, one after the other: (sum of the job, tap tile) of each."""
 
     operands: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
 class BiasLoad(Source):
-    """The numbers from which the sums of a resident set start: ``accumulator_bits`` planes of S bits."""
+    """The numbers from which a sum of the job starts: ``accumulator_bits`` planes of S bits."""
 
-    resident: int
+    sum: int
 
 
 @dataclass
 class _Use:
-    """One DOT: its resident load (index in the batch), its broadcast operand and what happens before and after it."""
+    """One DOT: its resident load (index in the batch), its tap tile and block, what happens before and after it."""
 
     load: int
-    item: int
     tile: int
-    resident: int
     block: int
     starts: bool
     resumes: bool
@@ -137,30 +135,26 @@ def batches(segments: Sequence[Segment], most: int) -> list[list[Segment]]:
     return parts
 
 
-def emit_batch(
-    builder: Builder, shape: DotShape, segments: Sequence[Segment], bias: Callable[[int, int], int] | None
-) -> None:
+def emit_batch(builder: Builder, shape: DotShape, counts: Sequence[int]) -> None:
     """Write the DOTs of a batch; its sums end in the top ``accumulator_bits`` columns, block by block, not yet joined.
 
-    ``bias`` gives the constant from which the sum of (resident set, item) starts; without it the constants are 0.
+    ``counts`` has the blocks of each segment. Without bias planes, one INIT of 0 starts each sum, in their order.
     """
-    _Batch(builder, shape, segments, bias).emit()
+    _Batch(builder, shape, counts).emit()
 
 
 class _Batch:
     """The schedule of one batch."""
 
-    def __init__(
-        self, builder: Builder, shape: DotShape, segments: Sequence[Segment], bias: Callable[[int, int], int] | None
-    ) -> None:
-        self.builder, self.shape, self.bias = builder, shape, bias
+    def __init__(self, builder: Builder, shape: DotShape, counts: Sequence[int]) -> None:
+        self.builder, self.shape = builder, shape
         config = self.config = builder.config
         self.accumulator = config.columns - shape.accumulator_bits
-        loads = len(segments) * shape.tiles
+        loads = len(counts) * shape.tiles
         self.slots, self.chunk = _divide_columns(shape, config, loads)
         self.buffers = self.slots * shape.resident_bits
         self.loads: list[tuple[int, int]] = []
-        self.uses = self._order(segments)
+        self.uses = self._order(counts)
         first, last = [len(self.uses)] * len(self.loads), [0] * len(self.loads)
         for index, use in enumerate(self.uses):
             first[use.load] = min(first[use.load], index)
@@ -172,42 +166,40 @@ class _Batch:
         self.issued = 0  # pieces
         self.last_drain = -1
 
-    def _order(self, segments: Sequence[Segment]) -> list[_Use]:
+    def _order(self, counts: Sequence[int]) -> list[_Use]:
         """All DOTs in order; a group of tap tiles that are resident together serves all items before the next group."""
         tiles, group_size = self.shape.tiles, min(self.shape.tiles, self.slots)
         uses: list[_Use] = []
         block = 0
-        for segment in segments:
-            alone = len(segment.items) == 1  # its sum can stay in the totals from group to group
+        for count in counts:
+            alone = count == 1  # its sum can stay in the totals from group to group
             for group in range(0, tiles, group_size):
                 members = range(group, min(group + group_size, tiles))
                 base = len(self.loads)
-                self.loads += [(segment.resident, tile) for tile in members]
-                for position, item in enumerate(segment.items):
+                self.loads += [(block, tile) for tile in members]
+                for position in range(count):
                     for tile in members:
                         begins, ends = tile == members[0], tile == members[-1]
                         uses.append(
                             _Use(
                                 load=base + tile - group,
-                                item=item,
                                 tile=tile,
-                                resident=segment.resident,
                                 block=block + position,
                                 starts=begins and group == 0,
                                 resumes=begins and group > 0 and not alone,
                                 drains=ends and (members[-1] == tiles - 1 or not alone),
                             )
                         )
-            block += len(segment.items)
+            block += count
         return uses
 
     def _pieces(self, load: int) -> list[_Piece]:
-        resident, tile = self.loads[load]
+        block_of, tile = self.loads[load]
         planes = self.shape.resident_bits
         return [
             _Piece(
                 load,
-                ResidentLoad(resident, tile, first, count, block if kind == LoadKind.BLOCK else None),
+                ResidentLoad(block_of, tile, first, count, block if kind == LoadKind.BLOCK else None),
                 kind,
                 piece_steps(count, kind, self.config),
             )
@@ -248,12 +240,12 @@ class _Batch:
             builder.sync(self.last_drain)
             builder.sync(builder.restore(self.accumulator, shape.accumulator_bits, use.block))
         elif use.starts and shape.bias_planes:
-            builder.sync(builder.load(LoadKind.TOTAL, 0, shape.accumulator_bits, BiasLoad(use.resident)))
+            builder.sync(builder.load(LoadKind.TOTAL, 0, shape.accumulator_bits, BiasLoad(use.block)))
         elif use.starts:
-            builder.emit(Opcode.INIT, constant=self.bias(use.resident, use.item) if self.bias else 0)
+            builder.emit(Opcode.INIT, constant=0)
 
     def _load_chunk(self, number: int, chunk: range) -> int:
-        operands = tuple((self.uses[index].item, self.uses[index].tile) for index in chunk)
+        operands = tuple((self.uses[index].block, self.uses[index].tile) for index in chunk)
         planes = len(operands) * self.shape.broadcast_bits
         return self.builder.load(LoadKind.TAPS, self._buffer(number), planes, BroadcastLoad(operands))
 

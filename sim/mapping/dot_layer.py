@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from golden.graph import Integers, Rescale
 from hw.config import TileConfig
 from sim.mapping.bits import Alphabet, Symbols, to_bits
-from sim.mapping.builder import Builder, JobPlan
+from sim.mapping.builder import Builder, JobPlan, Routine
 from sim.mapping.dot import DotShape, Segment, batches, emit_batch
 from sim.mapping.errors import MappingError
 from sim.mapping.requantize import (
     MAXIMUM_PART,
     ConstantLoad,
+    Immediates,
+    Layout,
     check_operand,
     check_totals,
     emit_requantize,
+    immediates,
     layout,
     minimum_columns,
 )
@@ -96,15 +100,34 @@ def dot_jobs(
     constants (0 without them).
     """
     place = layout(shape, config, name)
+    constants = immediates(shape, rescale)
     jobs: list[JobPlan] = []
     for batch in batches(segments, config.taps):
-        builder = Builder(config)
-        emit_batch(builder, dot, batch, bias)
         blocks: Blocks = tuple((segment.resident, item) for segment in batch for item in segment.items)
-        result = emit_requantize(builder, shape, place, len(blocks), spread=spread, rescale=rescale)
-        builder.store_rows(result, shape.bits, len(blocks))
-        jobs.append(builder.finish(blocks))
+        counts = tuple(len(segment.items) for segment in batch)
+        routine = _routine(shape, dot, counts, config, place, constants, spread=spread)
+        starts = () if bias is None or dot.bias_planes else tuple(bias(resident, item) for resident, item in blocks)
+        jobs.append(JobPlan(routine, blocks, starts))
     return tuple(jobs)
+
+
+@lru_cache(maxsize=128)
+def _routine(
+    shape: RequantizeShape,
+    dot: DotShape,
+    counts: tuple[int, ...],
+    config: TileConfig,
+    place: Layout,
+    constants: Immediates,
+    *,
+    spread: bool,
+) -> Routine:
+    """The routine of a batch: the same for all batches with as many blocks in their segments, in any layer."""
+    builder = Builder(config)
+    emit_batch(builder, dot, counts)
+    result = emit_requantize(builder, shape, place, sum(counts), spread=spread, constants=constants)
+    builder.store_rows(result, shape.bits, sum(counts))
+    return builder.routine()
 
 
 def constant_planes(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from golden.graph import Elementwise, Integers
 from hw.config import TileConfig
 from hw.isa import LoadKind, Opcode, Owner
 from sim.mapping.bits import Alphabet, Symbols
-from sim.mapping.builder import Builder, JobPlan, Source, equal_parts, row_pieces
+from sim.mapping.builder import Builder, JobPlan, Routine, Source, equal_parts, row_pieces
 from sim.mapping.errors import MappingError
 from sim.mapping.rounded_sum import RoundedFields, emit_rounded_sum, rounded_fields
 from sim.mapping.shapes import ElementwiseShape, LayerShape
@@ -22,6 +22,7 @@ __all__ = [
     "ElementwiseFeeder",
     "OperandLoad",
     "element_batches",
+    "element_jobs",
     "elementwise_fields",
     "elementwise_jobs",
     "emit_elementwise",
@@ -61,6 +62,19 @@ def element_batches(shape: LayerShape, config: TileConfig) -> list[ElementBatch]
         last = min(part.stop * config.outputs, height * width * channels)
         result.append(ElementBatch(first, last - first, len(part)))
     return result
+
+
+def element_jobs(
+    shape: LayerShape, config: TileConfig, routine: Callable[[ElementBatch], Routine]
+) -> tuple[JobPlan, ...]:
+    """A job for each batch; ``routine`` gives what those of as many row blocks share."""
+    known: dict[int, Routine] = {}
+    jobs: list[JobPlan] = []
+    for batch in element_batches(shape, config):
+        if batch.blocks not in known:
+            known[batch.blocks] = routine(batch)
+        jobs.append(JobPlan(known[batch.blocks], batch))
+    return tuple(jobs)
 
 
 def load_operand(builder: Builder, column: int, bits: int, operand: int, batch: ElementBatch) -> None:
@@ -159,7 +173,7 @@ def elementwise_jobs(shape: ElementwiseShape, config: TileConfig, layer: Element
         If the tile has too few columns or a field would be wider than an instruction can name.
     """
     fields = elementwise_fields(shape, config)
-    return tuple(_job(shape, fields, batch, config, layer) for batch in element_batches(shape, config))
+    return element_jobs(shape, config, lambda batch: _routine(shape, fields, batch, config, layer))
 
 
 def _emit_products(builder: Builder, shape: ElementwiseShape, fields: ElementFields, layer: Elementwise | None) -> None:
@@ -183,19 +197,19 @@ def _emit_products(builder: Builder, shape: ElementwiseShape, fields: ElementFie
             builder.emit(Opcode.ADD, a=product, a_width=product_bits, b=total, b_width=width, d=scratch, d_width=1)
 
 
-def _job(
+def _routine(
     shape: ElementwiseShape,
     fields: ElementFields | RoundedFields,
     batch: ElementBatch,
     config: TileConfig,
     layer: Elementwise | None,
-) -> JobPlan:
+) -> Routine:
     builder = Builder(config)
     for index, (column, bits) in enumerate(zip(fields.operands, shape.activation_bits, strict=True)):
         load_operand(builder, column, bits, index, batch)
     value = emit_elementwise(builder, shape, fields, layer)
     builder.store_rows(value, shape.output_bits, batch.blocks)
-    return builder.finish(batch)
+    return builder.routine()
 
 
 def emit_elementwise(

@@ -25,7 +25,7 @@ from sim.mapping.dot_layer import constant_planes
 from sim.mapping.geometry import window_elements, window_positions
 from sim.mapping.lut_layout import LutLayout, candidates
 from sim.mapping.lut_tiling import Pass, Tiling, Unit
-from sim.mapping.requantize import ConstantLoad, emit_requantize, layout
+from sim.mapping.requantize import ConstantLoad, emit_requantize, immediates, layout
 from sim.mapping.shapes import ConvShape
 
 __all__ = ["BroadcastTile", "LutFeeder", "ResidentTile", "lut_jobs", "lut_layout"]
@@ -79,14 +79,16 @@ def lut_jobs(plan: LutLayout, layer: Conv | None) -> tuple[JobPlan, ...]:
     tiling = plan.tiling
     shape, config = tiling.shape, tiling.config
     place = layout(shape.requantize, config, shape.name)
+    constants = immediates(shape.requantize, None if layer is None else layer.rescale)
     jobs: list[JobPlan] = []
     for passes in plan.jobs():
         units = tuple(unit for some in passes for unit in some)
         builder = Builder(config)
         _Batch(builder, tiling).emit(passes)
         _emit_bias(builder, tiling, len(units))
-        rescale = None if layer is None else layer.rescale
-        value = emit_requantize(builder, shape.requantize, place, len(units), spread=tiling.on_pixels, rescale=rescale)
+        value = emit_requantize(
+            builder, shape.requantize, place, len(units), spread=tiling.on_pixels, constants=constants
+        )
         builder.store_rows(value, shape.requantize.bits, len(units))
         jobs.append(builder.finish(units))
     return tuple(jobs)

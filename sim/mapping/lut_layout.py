@@ -13,7 +13,7 @@ from hw.isa import Instruction, Opcode, reduce_levels
 from sim.mapping.builder import Builder, equal_parts
 from sim.mapping.errors import MappingError
 from sim.mapping.lut_tiling import Pass, Tiling
-from sim.mapping.requantize import check_operand, check_totals, emit_requantize, layout, minimum_columns
+from sim.mapping.requantize import Immediates, check_operand, check_totals, emit_requantize, layout, minimum_columns
 from sim.mapping.shapes import ConvShape
 
 __all__ = ["LutLayout", "arrangements", "candidates", "tilings"]
@@ -141,7 +141,7 @@ def _job_cycles(shape: ConvShape, config: TileConfig, *, spread: bool) -> int:
     """About how many cycles a full job takes once its sums are formed: bias, requantisation and results."""
     builder, bits = Builder(config), shape.requantize.accumulator_bits
     place = layout(shape.requantize, config, shape.name)
-    value = emit_requantize(builder, shape.requantize, place, config.taps, spread=spread, rescale=None)
+    value = emit_requantize(builder, shape.requantize, place, config.taps, spread=spread, constants=Immediates())
     builder.store_rows(value, shape.requantize.bits, config.taps)
     bias = 3 + bits * config.beats(config.taps if spread else config.rows)
     bias += body_cycles(Instruction(Opcode.ADD, a_width=bits, b_width=bits, d_width=1), config)

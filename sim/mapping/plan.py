@@ -6,6 +6,7 @@ Dot products of convolutions are formed in one of three *modes*: :mod:`~sim.mapp
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +14,11 @@ from functools import cached_property
 import numpy as np
 
 from golden.graph import AveragePool, Conv, Elementwise, Layer, MaxPool, Reorder
-from golden.laws import run_law
 from hw.config import TileConfig
 from hw.counter_map import total_cycles
 from hw.isa import Opcode, Owner
 from sim.mapping.bits import PLAIN, Alphabet, Symbols, to_bits
-from sim.mapping.builder import JobPlan
+from sim.mapping.builder import JobPlan, Routine
 from sim.mapping.constant import ConstantFeeder, check_constant, constant_plan
 from sim.mapping.constant_bound import least_constant_cycles
 from sim.mapping.convolution import ConvFeeder, conv_jobs, conv_layout
@@ -56,12 +56,19 @@ class LayerPlan:
     mode: str | None = None
 
     @cached_property
+    def routines(self) -> tuple[tuple[Routine, int], ...]:
+        """The routines of the jobs, and how many jobs have each."""
+        counts = Counter(id(job.routine) for job in self.jobs)
+        routines = {id(job.routine): job.routine for job in self.jobs}
+        return tuple((routines[key], count) for key, count in counts.items())
+
+    @cached_property
     def law(self) -> dict[str, int]:
         """Counters of all jobs by the laws; ``identity`` counters are those of the tile, not sums."""
         total: dict[str, int] = {}
-        for job in self.jobs:
-            for name, value in run_law(job.program, self.config).items():
-                total[name] = value if name.startswith("identity.") else total.get(name, 0) + value
+        for routine, count in self.routines:
+            for name, value in routine.law.items():
+                total[name] = value if name.startswith("identity.") else total.get(name, 0) + count * value
         return total
 
     @property
@@ -72,19 +79,19 @@ class LayerPlan:
     @property
     def fills(self) -> int:
         """DOTs of all jobs."""
-        return sum(job.dots for job in self.jobs)
+        return sum(count * routine.dots for routine, count in self.routines)
 
     @property
     def multiplications(self) -> int:
         """MULs of all jobs that make products of activations and weights; requantisations are not among them."""
-        instructions = (op for job in self.jobs for op in job.instructions)
-        return sum(op.opcode == Opcode.MUL and op.owner == Owner.COMPUTE for op in instructions)
+        instructions = ((op, count) for routine, count in self.routines for op in routine.instructions)
+        return sum(count for op, count in instructions if op.opcode == Opcode.MUL and op.owner == Owner.COMPUTE)
 
     @property
     def dot_cycles(self) -> int:
         """Compare cycles of all DOTs: the product of the operands' widths for each."""
-        dots = (op for job in self.jobs for op in job.instructions if op.opcode == Opcode.DOT)
-        return sum(op.a_width * op.b_width for op in dots)
+        instructions = ((op, count) for routine, count in self.routines for op in routine.instructions)
+        return sum(count * op.a_width * op.b_width for op, count in instructions if op.opcode == Opcode.DOT)
 
     @property
     def utilisation(self) -> float | None:

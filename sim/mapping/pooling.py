@@ -11,10 +11,10 @@ from golden.graph import AveragePool, Integers, MaxPool
 from hw.config import TileConfig
 from hw.isa import Opcode, Owner
 from sim.mapping.bits import Alphabet, Symbols, flat_map, pack_taps
-from sim.mapping.builder import Builder, JobPlan, Source
+from sim.mapping.builder import Builder, JobPlan, Routine, Source
 from sim.mapping.dot import BroadcastLoad, DotShape, ResidentLoad, Segment
 from sim.mapping.dot_layer import check_columns, constant_planes, dot_jobs
-from sim.mapping.elementwise import OperandLoad, element_batches, load_operand, operand_planes, result_rows
+from sim.mapping.elementwise import ElementBatch, OperandLoad, element_jobs, load_operand, operand_planes, result_rows
 from sim.mapping.errors import MappingError
 from sim.mapping.geometry import window_positions
 from sim.mapping.requantize import ConstantLoad
@@ -120,7 +120,7 @@ class AverageFeeder:
         if isinstance(source, BroadcastLoad):
             return np.concatenate([self._ones[tile] for _, tile in source.operands])
         if isinstance(source, ResidentLoad):
-            planes = self._resident(source.resident)[source.tile, source.first : source.first + source.planes]
+            planes = self._resident(job.work[source.sum][0])[source.tile, source.first : source.first + source.planes]
             if source.block is None:
                 return planes
             return planes[:, source.block * self.config.outputs : (source.block + 1) * self.config.outputs]
@@ -166,8 +166,8 @@ def max_jobs(shape: MaxPoolShape, config: TileConfig) -> tuple[JobPlan, ...]:
         raise MappingError(
             f"layer {shape.name!r} needs columns of at least {flag + 1}, config {config.name} has {config.columns}"
         )
-    jobs: list[JobPlan] = []
-    for batch in element_batches(shape, config):
+
+    def routine(batch: ElementBatch) -> Routine:
         builder = Builder(config)
         load_operand(builder, 0, bits, 0, batch)
         for element in range(1, shape.window[0] * shape.window[1]):
@@ -184,8 +184,9 @@ def max_jobs(shape: MaxPoolShape, config: TileConfig) -> tuple[JobPlan, ...]:
         elif high < (1 << bits) - 1:
             builder.emit(Opcode.MINC, b=0, b_width=bits, constant=high)
         builder.store_rows(0, bits, batch.blocks)
-        jobs.append(builder.finish(batch))
-    return tuple(jobs)
+        return builder.routine()
+
+    return element_jobs(shape, config, routine)
 
 
 class MaxFeeder:

@@ -8,6 +8,7 @@ and P needs the columns of a part only when that part has been used up.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from golden.graph import Rescale
 from hw.config import TileConfig
@@ -16,7 +17,9 @@ from sim.mapping.builder import Builder, Source, row_pieces
 from sim.mapping.errors import MappingError
 from sim.mapping.shapes import RequantizeShape, signed_bits
 
-__all__ = ["ConstantLoad", "Layout", "check_operand", "check_totals", "emit_requantize", "layout"]
+__all__ = [
+    "ConstantLoad", "Immediates", "Layout", "check_operand", "check_totals", "emit_requantize", "immediates", "layout",
+]  # fmt: skip
 
 MAXIMUM_PART = 32  # bits of an operand of MUL
 MAXIMUM_FIELD = 64
@@ -38,6 +41,14 @@ class ConstantLoad(Source):
     block: int | None
 
 
+class Immediates(NamedTuple):
+    """Constants of a uniform shape, which are in the instructions."""
+
+    multiplier: int = 0
+    positive: int = 0
+    negative: int = 0
+
+
 @dataclass(frozen=True)
 class Layout:
     """First columns of the fields, and widths that follow from a shape.
@@ -57,6 +68,13 @@ class Layout:
     gap: int
     part: int
     product_bits: int
+
+
+def immediates(shape: RequantizeShape, rescale: Rescale | None) -> Immediates:
+    """The constants that are in the instructions; 0 without ``rescale``, and where the shape is not uniform."""
+    if rescale is None or not shape.uniform:
+        return Immediates()
+    return Immediates(int(rescale.multiplier[0]), int(rescale.positive[0]), int(rescale.negative[0]))
 
 
 def check_operand(shape: RequantizeShape, name: str) -> None:
@@ -124,15 +142,15 @@ def layout(shape: RequantizeShape, config: TileConfig, name: str, reserved: int 
 
 
 def emit_requantize(
-    builder: Builder, shape: RequantizeShape, place: Layout, blocks: int, *, spread: bool, rescale: Rescale | None
+    builder: Builder, shape: RequantizeShape, place: Layout, blocks: int, *, spread: bool, constants: Immediates
 ) -> int:
     """Write the requantisation of the first ``blocks`` row blocks; returns the first column of the stored numbers.
 
-    Joins all port operations first.  ``spread``: constants are one number per row block, else one per row.  ``rescale``
-    gives the immediate constants of a uniform shape (0 without it).
+    Joins all port operations first.  ``spread``: constants are one number per row block, else one per row.
+    ``constants`` are of account where the shape is uniform.
     """
     builder.owner = Owner.REQUANTIZE
-    step = _Step(builder, shape, place, blocks, spread, rescale)
+    step = _Step(builder, shape, place, blocks, spread, constants)
     step.addend()
     step.narrow()
     step.multiply()
@@ -157,7 +175,7 @@ class _Step:
     place: Layout
     blocks: int
     spread: bool
-    rescale: Rescale | None
+    constants: Immediates
 
     def addend(self) -> None:
         """Bring the addend into the lowest columns of the product, and the multiplier beside it."""
@@ -166,9 +184,9 @@ class _Step:
         sign = place.accumulator + shape.accumulator_bits - 1
         if shape.uniform:
             builder.sync()
-            builder.fill(place.product, bits, self._uniform("positive"))
+            builder.fill(place.product, bits, self.constants.positive)
             if shape.two_sided:
-                constant = self._uniform("negative")
+                constant = self.constants.negative
                 builder.emit(Opcode.FILL, d=place.product, d_width=bits, constant=constant, predicated=True, p=sign)
             return
         if shape.two_sided:
@@ -219,7 +237,7 @@ class _Step:
                 "d_width": bits + width,
             }
             if shape.uniform:
-                builder.emit(Opcode.MULC, **fields, constant=self._uniform("multiplier"))
+                builder.emit(Opcode.MULC, **fields, constant=self.constants.multiplier)
             else:
                 builder.emit(Opcode.MUL, **fields, a=place.multiplier)
 
@@ -233,9 +251,6 @@ class _Step:
         else:
             for column in range(top, top + missing):
                 builder.emit(Opcode.COPY, a=top - 1, a_width=1, d=column, d_width=1)
-
-    def _uniform(self, name: str) -> int:
-        return 0 if self.rescale is None else int(getattr(self.rescale, name)[0])
 
     def _load(self, column: int, *names: str) -> None:
         builder, planes = self.builder, len(names) * self.shape.operand_bits

@@ -16,7 +16,8 @@ def with_zero_skip(job: JobPlan) -> JobPlan:
     Results are the same.  Cycles depend on the data; a DOT whose operand has no zero plane takes one cycle more.  Where
     the other operand has 1 bit a search can save nothing, and there is none.
     """
-    return dataclasses.replace(job, instructions=tuple(_searching(op) for op in job.instructions))
+    routine = dataclasses.replace(job.routine, instructions=tuple(_searching(op) for op in job.routine.instructions))
+    return dataclasses.replace(job, routine=routine)
 
 
 def _searching(op: Instruction) -> Instruction:

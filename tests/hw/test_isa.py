@@ -320,6 +320,15 @@ def test_binary_programs() -> None:
             Program.from_bytes(wrong)
 
 
+def test_an_image_is_the_words_that_instructions_encode_to() -> None:
+    one, equal = make(Opcode.INIT, constant=-5), make(Opcode.INIT, constant=-5)
+    program = Program((one, equal, make(Opcode.INIT, constant=5), one, HALT), TINY.hash)
+    assert program.words[1:] == [instruction.encode() for instruction in program.instructions]
+    assert program.image == b"".join(word.to_bytes(16, "little") for word in program.words)
+    assert program.image is program.image
+    assert Program.from_bytes(program.image) == program
+
+
 def test_counter_names_are_unique_and_indexed() -> None:
     names = [counter.name for counter in COUNTERS]
     assert len(set(names)) == len(names)

@@ -266,3 +266,21 @@ def test_laws_do_not_depend_on_how_programs_are_run(resnet8: Graph) -> None:
     plan = Network(resnet8, CONFIGS["cap"]).plans[0]
     assert plan.law["events.instructions"] == sum(len(job.instructions) for job in plan.jobs)
     assert plan.law["cycles.compute"] == sum(run_law(job.program, plan.config)["cycles.compute"] for job in plan.jobs)
+
+
+def test_jobs_that_differ_in_biases_alone_share_a_routine(resnet8: Graph) -> None:
+    layer = next(layer for layer in resnet8.layers if isinstance(layer, Conv))
+    plan = plan_layer(layer_shape(layer, resnet8), CONFIGS["cap"], layer)
+    assert sum(count for _, count in plan.routines) == len(plan.jobs) > len(plan.routines)
+    for job in plan.jobs:
+        starts = [op.constant for op in job.instructions if op.opcode == Opcode.INIT]
+        assert starts == [int(layer.rescale.bias[item]) for _, item in job.work]
+        assert [*map(without_immediates, job.instructions)] == [*map(without_immediates, job.routine.instructions)]
+        assert run_law(job.program, plan.config) == job.routine.law
+
+
+def test_jobs_by_shape_share_their_program(resnet8: Graph) -> None:
+    for layer in resnet8.layers:
+        plan = plan_layer(layer_shape(layer, resnet8), CONFIGS["cap"])
+        assert len({id(job.program) for job in plan.jobs}) == len(plan.routines)
+        assert len({job.instructions for job in plan.jobs}) == len(plan.routines)
