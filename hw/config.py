@@ -49,6 +49,8 @@ class TileConfig:
     port_queue : LOADs and STOREs that may be under way at once.
     loop_depth : loops that may be nested.
     activity : whether rows matched and cells written are counted (results and cycles never depend on it).
+    counter_bits : width of the counters, 16..64. With fewer than 64 a counter may wrap; from then on until the next
+        program every counter is read with bit 63 set (see :mod:`hw.counter_map`).
     vertical : the 2D tile, whose rows can be compared with rows of other blocks; without it the unit is not there.
     passes : how additions are made, one of :data:`PASSES`.
     zero_skip : a DOT may search for leading zero planes and skip them; without it the search is not there.
@@ -71,6 +73,7 @@ class TileConfig:
     port_queue: int = 4
     loop_depth: int = 2
     activity: bool = True
+    counter_bits: int = 64
     vertical: bool = False
     passes: str = "classical"
     zero_skip: bool = False
@@ -86,6 +89,7 @@ class TileConfig:
             "program_depth": 65536,
             "port_queue": 16,
             "loop_depth": 8,
+            "counter_bits": 64,
         }
         if not self.name or not all(c.isalnum() or c in "-_." for c in self.name):
             raise ConfigError(f"name must be letters, digits, '-', '_' and '.', not {self.name!r}")
@@ -93,6 +97,8 @@ class TileConfig:
             value = getattr(self, field)
             if not _is_size(value) or value > limit:
                 raise ConfigError(f"{field} must be an integer from 1 to {limit}, not {value!r}")
+        if self.counter_bits < 16:
+            raise ConfigError(f"counter_bits must be at least 16, not {self.counter_bits}")
         if self.array not in ARRAYS:
             raise ConfigError(f"array must be one of {', '.join(ARRAYS)}, not {self.array!r}")
         if self.columns < 8:
@@ -161,7 +167,7 @@ CONFIGS: dict[str, TileConfig] = {
     for config in (
         TileConfig(
             name="tiny", taps=4, outputs=8, columns=32, plane_bits=8, array="cells", fill_bits=24, total_bits=32,
-            program_depth=32,
+            program_depth=32, counter_bits=32,
         ),
         TileConfig(name="small", taps=16, outputs=16, columns=128, plane_bits=64),
         TileConfig(name="cap", taps=75, outputs=64, columns=128, plane_bits=4800, activity=False),

@@ -1,13 +1,21 @@
-"""The counters of a tile: names, meaning and unit, in the order of their index at the counter port."""
+"""The counters of a tile: names, meaning and unit, in the order of their index at the counter port.
+
+A counter of 64 bits lasts for centuries at 1 GHz. Those of a config with fewer ``counter_bits`` may wrap: then all but
+the identity are read with the bit :data:`WRAPPED` set, until the next program starts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["COUNTERS", "COUNTER_BITS", "Counter", "counter_index", "total_cycles"]
+__all__ = ["COUNTERS", "COUNTER_BITS", "WRAPPED", "Counter", "counter_index", "total_cycles"]
 
-COUNTER_BITS = 64  # at 1 GHz they last for centuries, so none can wrap
+COUNTER_BITS = 64
+"""Bits of the counter port, and the most that a counter has."""
+
+WRAPPED = COUNTER_BITS - 1
+"""The bit of the counter port that says that a counter has wrapped since the program started."""
 
 
 @dataclass(frozen=True)

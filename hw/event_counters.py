@@ -1,12 +1,12 @@
 """The counters of a tile: every cycle of a run has one owner, and events are counted where they happen."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from hw.component import Component
 from hw.config import TileConfig
-from hw.counter_map import COUNTER_BITS, COUNTERS
+from hw.counter_map import COUNTER_BITS, COUNTERS, WRAPPED, counter_index
 from hw.isa import Owner
 from hw.layouts import micro_operation
 
@@ -77,24 +77,39 @@ class EventCounters(Component):
             "events.writes": running & writes,
             "events.written_columns": Mux(running & writes, written, 0),
             "events.port_steps": running & self.port_step,
-            "events.skipped_planes": running & self.skipped,
         }  # fmt: skip
+        if config.zero_skip:
+            increments["events.skipped_planes"] = running & self.skipped
         if config.activity:
             increments |= self._activity(m, running, writes, written, spills)
 
-        values: dict[str, Value] = {"identity.config": Const(config.hash, COUNTER_BITS)}
+        carries: list[Value] = []
+        values: dict[str, Value] = {}
         for name, increment in increments.items():
-            value = Signal(COUNTER_BITS, name=name.replace(".", "_"))
+            value = Signal(config.counter_bits, name=name.replace(".", "_"))
+            total = value + increment
+            carries.append(total[config.counter_bits])
             with m.If(self.clear):
                 m.d.sync += value.eq(0)
             with m.Else():
-                m.d.sync += value.eq(value + increment)
+                m.d.sync += value.eq(total)
             values[name] = value
         with m.Switch(self.index):
             for index, counter in enumerate(COUNTERS):
                 if counter.name in values:
                     with m.Case(index):
                         m.d.comb += self.value.eq(values[counter.name])
+                if counter.name == "identity.config":
+                    with m.Case(index):
+                        m.d.comb += self.value.eq(Const(config.hash, COUNTER_BITS))
+        if config.counter_bits < COUNTER_BITS:
+            wrapped = Signal()
+            with m.If(self.clear):
+                m.d.sync += wrapped.eq(0)
+            with m.Elif(Cat(carries).any()):
+                m.d.sync += wrapped.eq(1)
+            with m.If(wrapped & (self.index != counter_index("identity.config"))):
+                m.d.comb += self.value[WRAPPED].eq(1)
         return m
 
     def _activity(

@@ -39,6 +39,8 @@ def tile(**changes: Any) -> TileConfig:
         ({"program_depth": 48}, "program_depth must be a power of two and at least 2, not 48"),
         ({"port_queue": 17}, "port_queue must be an integer from 1 to 16, not 17"),
         ({"loop_depth": 9}, "loop_depth must be an integer from 1 to 8, not 9"),
+        ({"counter_bits": 65}, "counter_bits must be an integer from 1 to 64, not 65"),
+        ({"counter_bits": 15}, "counter_bits must be at least 16, not 15"),
         ({"array": "2r1w"}, "array must be one of cells, 4r2w, 3r1w, not '2r1w'"),
         ({"activity": 1}, "activity must be true or false, not 1"),
         ({"vertical": None}, "vertical must be true or false, not None"),
@@ -68,7 +70,7 @@ def test_hash_covers_everything_but_the_name() -> None:
     others = {
         "taps": 5, "outputs": 9, "columns": 33, "plane_bits": 9, "array": "4r2w", "fill_bits": 25, "total_bits": 33,
         "program_depth": 64, "port_queue": 5, "loop_depth": 3, "activity": False,
-        "vertical": True, "passes": "merged", "zero_skip": True,
+        "vertical": True, "passes": "merged", "zero_skip": True, "counter_bits": 31,
     }  # fmt: skip
     assert set(others) == set(TINY.as_dict()) - {"name", "rows"}
     for field, value in others.items():

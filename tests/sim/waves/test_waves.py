@@ -28,6 +28,7 @@ FIGURE = Path(__file__).parents[3] / "docs" / "figures" / "addition.svg"
 
 ELSEWHERE = {
     "array.bank_0.key", "array.bank_0.write_key", "array.mask", "array.write_mask", "tags.other",
+    "counters.events_skipped_planes",
 }  # fmt: skip
 """Signals of other configs."""
 
