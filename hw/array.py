@@ -125,7 +125,9 @@ class CellArray(_Array):
 
         # Slots name columns; a CAM wants one key and one mask bit for each column. A cycle has a compare or a write, so
         # that one set of lines serves both.
-        chosen, values, mask, write_mask = (Signal(config.columns) for _ in range(4))
+        columns = config.columns
+        chosen, values = Signal(columns, name="named_columns"), Signal(columns, name="named_ones")
+        mask, write_mask = Signal(columns, name="mask"), Signal(columns, name="write_mask")
         lines: list[list[Value]] = [[] for _ in range(config.columns)]
         ones: list[list[Value]] = [[] for _ in range(config.columns)]
         for slot in compared:
@@ -227,7 +229,10 @@ class LatchedArray(_Array):
     def elaborate(self, platform: object) -> Any:
         m = Module()
         config, bus, operation = self.config, self.bus, self.bus.operation
-        self.select_rows(m)
+        # A cycle has a write by the sequencer, a spill of a whole column, or a write by the plane port.
+        spills = operation.spill_c | operation.spill_f
+        with m.If(~spills):
+            self.select_rows(m)
         store = _Store(m, config, platform, ("x", "y", "port"), ("write",))
         first, second, third = (store.data[name] for name in ("x", "y", "port"))
         write = store.writes["write"]
@@ -255,18 +260,18 @@ class LatchedArray(_Array):
         with m.Elif(operation.write & operation.write_mask.f):
             m.d.sync += flag.eq(self.written(flag, operation.write_key.f))
 
+        source = Signal(config.rows, name="written_source")
+        m.d.comb += [
+            write.address.eq(operation.y),
+            source.eq(second),
+            write.data.eq(self.written(source, operation.write_key.y)),
+        ]
+        with m.If(operation.spill_c):
+            m.d.comb += [write.address.eq(operation.c), source.eq(carry)]
+        with m.Elif(operation.spill_f):
+            m.d.comb += [write.address.eq(operation.f), source.eq(flag)]
         with m.If(bus.port_write):
             m.d.comb += [write.address.eq(bus.port_column), write.data.eq(self.merged(m, third))]
-        with m.Elif(operation.spill_c):
-            m.d.comb += [write.address.eq(operation.c), write.data.eq(carry)]
-        with m.Elif(operation.spill_f):
-            m.d.comb += [write.address.eq(operation.f), write.data.eq(flag)]
-        with m.Else():
-            m.d.comb += [
-                write.address.eq(operation.y),
-                write.data.eq(self.written(second, operation.write_key.y)),
-            ]
-        spills = operation.spill_c | operation.spill_f
         m.d.comb += write.enable.eq(self.run & (bus.port_write | spills | (operation.write & operation.write_mask.y)))
         return EnableInserter(self.run)(m)
 

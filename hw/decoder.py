@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from amaranth.hdl import Cat, Const, Module, Mux, Value
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
 from hw.component import Component
 from hw.config import TileConfig
 from hw.isa import (
-    CONSTANT_BITS,
     OPERATIONS,
     TOTAL_KINDS,
     ConstantKind,
@@ -88,10 +88,7 @@ class Decoder(Component):
     def _widths(self) -> Value:
         op, config = self.instruction, self.config
         widths = {"a": op.a_width, "b": op.b_width, "d": op.d_width}
-        # Levels of a tree of n words: the places k for which n is above 2^k.
-        words = op.constant.as_signed()
-        levels = sum((words > (1 << place) for place in range(CONSTANT_BITS - 1)), Const(0))
-        terms = widths | {"1": Const(1), "levels": levels}
+        terms = widths | {"1": Const(1), "levels": self._levels()}
         faults: list[Value] = []
         for opcode, rule in OPERATIONS.items():
             this = op.opcode == opcode
@@ -116,8 +113,18 @@ class Decoder(Component):
                 faults.append(this & (op.a_width > op.b_width))
         return Cat(faults).any()
 
+    def _levels(self) -> Value:
+        """Levels of a tree of as many words as the constant says: its logarithm, rounded up; 0 if it is negative."""
+        words = self.instruction.constant
+        number = Mux(words[-1], 0, words[:-1])
+        # From each place on, whether there is a one: as many such places above 0 as the logarithm, rounded down.
+        ones = [number[place:].any() for place in range(len(number) + 1)]
+        logarithm = Cat(Cat(ones[step::step]).xor() for step in (1 << bit for bit in range(bits_for(len(number)))))
+        others = Cat(number[place] & ones[place + 1] for place in range(len(number))).any()
+        return logarithm + others
+
     def _ranges(self) -> list[tuple[Value, Value, Value]]:
-        """Column ranges that the instruction names: (used, first, end)."""
+        """Column ranges that the instruction names: (used, first, end); the end may be wrong if the first is."""
         op, on_column = self.instruction, ~self._off_column
         used = {
             "a": self._any(lambda rule: rule.a is not Role.UNUSED) & on_column,
@@ -125,8 +132,9 @@ class Decoder(Component):
             "d": self._any(lambda rule: rule.d is not Role.UNUSED) & on_column,
         }
         predicate = self._any(lambda rule: rule.predicate) & op.predicated
-        ranges = [(used[field], op[field], op[field] + op[f"{field}_width"]) for field in ("a", "b", "d")]
-        return [*ranges, (predicate | self._scratch(), op.p, op.p + 1)]
+        bits = bits_for(self.config.columns)
+        ranges = [(used[field], op[field], op[field][:bits] + op[f"{field}_width"]) for field in ("a", "b", "d")]
+        return [*ranges, (predicate | self._scratch(), op.p, op.p[:bits] + 1)]
 
     def _scratch(self) -> Value:
         """Whether column p is written."""
@@ -141,10 +149,15 @@ class Decoder(Component):
         return self._either(*(self._is(opcode) & conditions[rule.scratch] for opcode, rule in OPERATIONS.items()))
 
     def _columns(self) -> Value:
-        return Cat(used & (end > self.config.columns) for used, _, end in self._ranges()).any()
+        columns = self.config.columns
+        return Cat(
+            used & (first[bits_for(columns) :].any() | (end > columns)) for used, first, end in self._ranges()
+        ).any()
 
     def _overlaps(self) -> Value:
-        ranges, op = self._ranges(), self.instruction
+        # No more bits than columns have numbers: a range beyond them is refused by a lower code.
+        bits, op = bits_for(self.config.columns), self.instruction
+        ranges = [(used, first[:bits], end[:bits]) for used, first, end in self._ranges()]
         # Where d may coincide with an operand, their widths are equal: the first columns tell.
         coincides = {
             field: self._any(lambda rule, field=field: rule.in_place == field)

@@ -4,17 +4,16 @@ from typing import Any
 
 from amaranth.hdl import Cat, EnableInserter, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
 from hw.component import RUN, Component
 from hw.config import TileConfig
 
 __all__ = ["ReductionTree"]
 
-COUNT_BITS = 13  # taps are at most 4096
-
 
 class ReductionTree(Component):
-    """Levels and pairs of a sum of n words: level 0 joins blocks 2^(L-1) apart, the last one neighbours.
+    """Levels and pairs of a sum of n words, 2..taps: level 0 joins blocks 2^(L-1) apart, the last one neighbours.
 
     **Latency**: outputs change one cycle after ``start``, ``next_level`` or ``next_pair``.
 
@@ -34,19 +33,20 @@ class ReductionTree(Component):
 
     def __init__(self, config: TileConfig):
         self.config = config
+        bits = bits_for(config.taps)
         super().__init__(
             {
                 "run": RUN,
                 "start": In(1),
-                "words": In(COUNT_BITS),
+                "words": In(bits),
                 "next_level": In(1),
                 "next_pair": In(1),
                 "pairwise": In(1),
-                "distance": Out(COUNT_BITS),
-                "segment": Out(COUNT_BITS),
-                "first": Out(COUNT_BITS),
-                "limit": Out(COUNT_BITS),
-                "partners": Out(COUNT_BITS),
+                "distance": Out(bits),
+                "segment": Out(bits),
+                "first": Out(bits),
+                "limit": Out(bits),
+                "partners": Out(bits),
                 "last_level": Out(1),
                 "last_pair": Out(1),
             }
@@ -54,14 +54,15 @@ class ReductionTree(Component):
 
     def elaborate(self, platform: object) -> Any:
         m = Module()
+        bits = len(self.words)
 
         # The highest word's number: its top bit is the first distance, all bits below and with it the segment.
-        highest = Signal(COUNT_BITS)
-        spread = Signal(COUNT_BITS)
-        top = Signal(COUNT_BITS)
+        highest = Signal(bits)
+        spread = Signal(bits)
+        top = Signal(bits)
         m.d.comb += [
             highest.eq(self.words - 1),
-            spread.eq(Cat(highest[bit:].any() for bit in range(COUNT_BITS))),
+            spread.eq(Cat(highest[bit:].any() for bit in range(bits))),
             top.eq(spread ^ (spread >> 1)),
             self.last_level.eq(self.distance == 1),
             self.last_pair.eq(1),
@@ -74,7 +75,7 @@ class ReductionTree(Component):
             return EnableInserter(self.run)(m)
 
         # In level 0 the words beyond a power of two have partners, and the others are only extended.
-        pair = Signal(COUNT_BITS)
+        pair = Signal(bits)
         with m.If(self.start):
             m.d.sync += [self.segment.eq(spread), self.partners.eq(self.words - top), pair.eq(0)]
         with m.Elif(self.next_level):

@@ -1,7 +1,7 @@
 """Responder counters: how many rows of each output are tagged, weighted and summed over a DOT.
 
 Everything is bit-sliced: a number per output is a list of S-bit planes, so that counting is a tree of full adders over
-whole planes::
+whole planes (of few outputs, sums are an adder for each)::
 
     tag (G planes of S bits) -> full adders -> count -> +- -> fill (doubled at each anti-diagonal) -> + -> total
 """
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from amaranth.hdl import Const, EnableInserter, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
@@ -22,6 +22,10 @@ from hw.layouts import count_control
 __all__ = ["Responders"]
 
 Planes = Sequence[Value]
+
+WORDS = 8
+"""Up to so many outputs have an adder each, which an FPGA's carry chain is; more of them share full adders of planes,
+which a simulator works out faster."""
 
 
 class Responders(Component):
@@ -83,24 +87,22 @@ class Responders(Component):
             Mux(control.shift, below, plane) for below, plane in zip([Const(0, size), *fill], fill, strict=False)
         ]
         base = [Mux(control.first, Const(0, size), plane) for plane in doubled]
-        filled, _ = self._ripple(m, base, addend, negative)
+        filled, _ = self._add(m, base, addend, negative)
         with m.If(control.valid):
             m.d.sync += [plane.eq(new) for plane, new in zip(fill, filled, strict=True)]
 
         # total += fill, sign-extended, in the cycle of the last count.
         total = [Signal(size, name=f"total_{bit}", reset_less=True) for bit in range(config.total_bits)]
         extended = [*filled] + [filled[-1]] * (config.total_bits - config.fill_bits)
-        summed, carries = self._ripple(m, total, extended, Const(0, size))
+        summed, overflows = self._add(m, total, extended, Const(0, size))
         last = control.valid & control.last
-        m.d.comb += self.overflow.eq(last & (carries[-1] ^ carries[-2]).any())
-        with m.If(last):
-            m.d.sync += [plane.eq(new) for plane, new in zip(total, summed, strict=True)]
-        with m.Elif(self.set):
-            m.d.sync += [plane.eq(self.constant[bit].replicate(size)) for bit, plane in enumerate(total)]
-        with m.Elif(self.load):
-            for bit, plane in enumerate(total):
-                with m.If(self.load_index <= bit):
-                    m.d.sync += plane.eq(self.load_plane)
+        given = [Signal(size, name=f"given_{bit}") for bit in range(config.total_bits)]
+        m.d.comb += [self.overflow.eq(last & overflows.any()), *(plane.eq(self.load_plane) for plane in given)]
+        with m.If(self.set):
+            m.d.comb += [plane.eq(self.constant[bit].replicate(size)) for bit, plane in enumerate(given)]
+        for bit, (plane, sums, others) in enumerate(zip(total, summed, given, strict=True)):
+            with m.If(last | self.set | (self.load & (self.load_index <= bit))):
+                m.d.sync += plane.eq(Mux(last, sums, others))
 
         # The snapshot is drained while the totals already serve the next output.
         drained = [Signal(size, name=f"drained_{bit}", reset_less=True) for bit in range(config.total_bits)]
@@ -134,12 +136,25 @@ class Responders(Component):
         m.d.comb += [half.eq(a ^ b), total.eq(half ^ c), carry.eq((a & b) | (half & c))]
         return total, carry
 
-    def _ripple(self, m: Module, left: Planes, right: Planes, carry: Value) -> tuple[Planes, Planes]:
-        """Sum of two bit-sliced numbers and the carries into and out of every bit."""
+    def _add(self, m: Module, left: Planes, right: Planes, carry: Value) -> tuple[Planes, Value]:
+        """Sum of two numbers of each output and a carry into each, and which of the sums overflow."""
+        if self.config.outputs <= WORDS:
+            return self._chains(m, left, right, carry)
         total: list[Value] = []
         carries: list[Value] = [carry]
         for a, b in zip(left, right, strict=True):
             bit, carry = self._full_adder(m, a, b, carry)
             total.append(bit)
             carries.append(carry)
-        return total, carries
+        return total, carries[-1] ^ carries[-2]
+
+    def _chains(self, m: Module, left: Planes, right: Planes, carry: Value) -> tuple[Planes, Value]:
+        """The same by an adder for each output."""
+        size = self.config.outputs
+        words = [Signal(len(left) + 1, name="") for _ in range(size)]
+        for output, word in enumerate(words):
+            # The carry comes from two equal bits below the lowest one.
+            a, b = (Cat(carry[output], *(plane[output] for plane in planes)) for planes in (left, right))
+            m.d.comb += word.eq(a + b)
+        total = [Cat(word[bit + 1] for word in words) for bit in range(len(left))]
+        return total, (left[-1] ^ total[-1]) & (right[-1] ^ total[-1])

@@ -14,7 +14,7 @@ Some operations walk over the bits more than once, in *phases*: MAX compares, th
 from types import SimpleNamespace
 from typing import Any
 
-from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
@@ -24,6 +24,7 @@ from hw.constant_bits import LowestOne
 from hw.decoder import Decoder
 from hw.isa import (
     CLAMP_BITS,
+    CONSTANT_BITS,
     MAXIMUM_OPERAND,
     MAXIMUM_RESULT,
     ConstantKind,
@@ -37,7 +38,7 @@ from hw.isa import (
 )
 from hw.key_logic import KeyLogic
 from hw.layouts import INSTRUCTION, count_control, micro_operation, port_request
-from hw.reduction import COUNT_BITS, ReductionTree
+from hw.reduction import ReductionTree
 from hw.step_table import StepTable
 
 __all__ = ["Sequencer"]
@@ -180,7 +181,7 @@ class Sequencer(Component):
         m.submodules.steps = self._steps = StepTable(config)
         m.submodules.key_logic = self._keys = KeyLogic(config)
         m.submodules.tree = self._tree = ReductionTree(config)
-        m.submodules.lowest = self._lowest = LowestOne(MAXIMUM_RESULT)
+        m.submodules.lowest = self._lowest = LowestOne(CONSTANT_BITS)
         m.d.comb += [
             self._decoder.instruction.eq(self.instruction),
             self._decoder.in_loop.eq(self.in_loop),
@@ -190,14 +191,19 @@ class Sequencer(Component):
 
         self._now = self.running
         # Columns of the slots; r is where a step's result goes, the same as y for an operation in place.
-        self._columns = {slot: Signal(12, name=f"column_{slot}") for slot in ("x", "y", "r", "c", "f")}
+        column = range(config.columns)
+        self._columns = {slot: Signal(column, name=f"column_{slot}") for slot in ("x", "y", "r", "c", "f")}
         self._outer, self._inner = Signal(7, name="outer_bit"), Signal(7, name="inner_bit")
         self._length = Signal(7, name="bits_to_walk")
-        self._diagonal, self._kept = Signal(7, name="diagonal"), Signal(7, name="kept_planes")
+        self._diagonal, self._top = Signal(7, name="diagonal"), Signal(7, name="top_plane")
+        # The next bits, which tell a last one as well: what follows it is a width.
+        self._next_outer, self._next_inner = Signal(7, name="next_outer_bit"), Signal(7, name="next_inner_bit")
+        m.d.comb += [self._next_outer.eq(self._outer + 1), self._next_inner.eq(self._inner + 1)]
+        self._first = Signal(name="first_pair")
         self._index = Signal(len(self._steps.index), name="step_index")
         self._phase, self._signed_stage = Signal(2, name="phase"), Signal(name="signed_stage")
         self._remaining = Signal(MAXIMUM_OPERAND, name="remaining_ones")
-        self._distance = Signal(COUNT_BITS, name="blocks_left")
+        self._distance = Signal(range(config.taps + 1), name="blocks_left")
         # One signal per field: bits of a structure that nothing drives would come out as a process that never runs.
         fields = {name: Signal(field.shape, name=f"operation_{name}") for name, field in self.operation.shape()}
         self._micro = SimpleNamespace(**fields)
@@ -218,8 +224,8 @@ class Sequencer(Component):
             keys.signed_stage.eq(self._signed_stage),
             keys.constant_bit.eq(constant.bit_select(self._inner[:6], 1)),
             keys.beyond.eq(self._runs(*EXTENDED) & ~now.a_signed & (self._inner >= now.a_width)),
-            keys.top.eq(self._inner == self._length - 1),
-            keys.last_round.eq(self._outer == now.b_width - 1),
+            keys.top.eq(self._next_inner == self._length),
+            keys.last_round.eq(self._next_outer == now.b_width),
             self._steps.number.eq(keys.number),
             self._steps.index.eq(self._index),
             micro.x.eq(columns["x"]),
@@ -231,7 +237,7 @@ class Sequencer(Component):
             tree, control = self._tree, micro.vertical
             m.d.comb += [
                 control.distance.eq(tree.distance),
-                control.segment.eq(tree.segment | tree.pairwise.replicate(COUNT_BITS)),
+                control.segment.eq(tree.segment | tree.pairwise.replicate(len(tree.segment))),
                 control.first.eq(tree.first),
                 control.limit.eq(tree.limit),
                 control.partners.eq(tree.partners),
@@ -322,12 +328,14 @@ class Sequencer(Component):
     def _dispatch(self, m: Module) -> None:
         """Where an instruction's slots begin, and its first stage."""
         op, column, lowest = self.instruction, self._columns, self._lowest
-        ones = op.constant.as_signed()
-        with m.If(self._decodes(Opcode.MULC)):
-            m.d.comb += lowest.value.eq(ones & ((Const(1, MAXIMUM_OPERAND + 1) << op.a_width[:6]) - 1))
-        with m.Else():
-            m.d.comb += lowest.value.eq(ones)
-        m.d.comb += [self._tree.start.eq(1), self._tree.words.eq(op.constant)]
+        m.d.comb += lowest.value.eq(op.constant)
+        last_of_a, last_of_b = Signal(7, name="last_bit_of_a"), Signal(7, name="last_bit_of_b")
+        m.d.comb += [
+            self._tree.start.eq(1),
+            self._tree.words.eq(op.constant),
+            last_of_a.eq(op.a_width - 1),
+            last_of_b.eq(op.b_width - 1),
+        ]
         m.d.sync += [
             self._index.eq(0),
             self._outer.eq(0),
@@ -335,7 +343,8 @@ class Sequencer(Component):
             self._phase.eq(0),
             self._signed_stage.eq(0),
             self._remaining.eq(lowest.rest),
-            self._kept.eq(op.a_width),
+            self._top.eq(last_of_a),
+            self._first.eq(1),
             self._length.eq(Mux(self._decodes(*BY_A), op.a_width, op.b_width)),
             column["x"].eq(op.a),
             column["y"].eq(op.b),
@@ -350,11 +359,11 @@ class Sequencer(Component):
                 m.next = "IDLE"
             with m.Case(Opcode.DOT):
                 m.d.sync += [
-                    column["x"].eq(op.a + op.a_width - 1),
-                    column["y"].eq(op.b + op.b_width - 1),
-                    self._outer.eq(op.a_width - 1),
-                    self._inner.eq(op.b_width - 1),
-                    self._diagonal.eq(op.a_width + op.b_width - 2),
+                    column["x"].eq(op.a + last_of_a),
+                    column["y"].eq(op.b + last_of_b),
+                    self._outer.eq(last_of_a),
+                    self._inner.eq(last_of_b),
+                    self._diagonal.eq(last_of_a + last_of_b),
                 ]
                 m.next = "DOT"
                 if self.config.zero_skip:
@@ -366,7 +375,7 @@ class Sequencer(Component):
                 with m.If(op.predicated):
                     m.next = "SELECT"
             with m.Case(Opcode.RELU):
-                m.d.sync += [column["y"].eq(op.b + op.b_width - 1), column["r"].eq(op.b)]
+                m.d.sync += [column["y"].eq(op.b + last_of_b), column["r"].eq(op.b)]
                 m.next = "SELECT"
             with m.Case(Opcode.COPY, Opcode.NOT):
                 m.d.sync += column["y"].eq(op.d)
@@ -387,7 +396,7 @@ class Sequencer(Component):
                 with m.If(op.kind == ConstantKind.SPARSE):
                     # Below the lowest one nothing can change.
                     m.d.sync += [
-                        self._inner.eq(lowest.place),
+                        self._inner.eq(Mux(lowest.any, lowest.place, MAXIMUM_RESULT)),
                         column["y"].eq(op.b + lowest.place),
                         column["r"].eq(op.b + lowest.place),
                     ]
@@ -400,7 +409,7 @@ class Sequencer(Component):
                 m.next = first
                 with m.If(op.kind == ConstantKind.SPARSE):
                     self._begin_round(m, op, lowest.place)
-                    with m.If(lowest.place == lowest.bits):
+                    with m.If(self._no_more(op)):
                         self._after_ones(m, op)
             with m.Case(*EXTREMES):
                 m.d.sync += [column["r"].eq(op.b), column["f"].eq(op.d)]
@@ -409,7 +418,7 @@ class Sequencer(Component):
                 m.d.sync += column["r"].eq(op.b)
                 m.next = "STEP"
             with m.Case(*SIGNS):
-                m.d.sync += [column["c"].eq(op.p), column["f"].eq(op.a + op.a_width - 1)]
+                m.d.sync += [column["c"].eq(op.p), column["f"].eq(op.a + last_of_a)]
                 m.next = "SETUP"
             with m.Case(Opcode.MOVE):
                 m.next = "MOVE_COMPARE"
@@ -437,6 +446,10 @@ class Sequencer(Component):
             column["r"].eq(op.d + place),
             column["c"].eq(op.d + place + op.b_width),
         ]
+
+    def _no_more(self, op: Any) -> Value:
+        """Whether a MULC's constant has no further one."""
+        return ~self._lowest.any | (self._lowest.place >= op.a_width)
 
     def _after_ones(self, m: Module, op: Any) -> None:
         """MULC after the last one of its constant: where b is negative, 2^B times the constant is too much."""
@@ -506,11 +519,11 @@ class Sequencer(Component):
     def _next_bit(self, m: Module) -> None:
         """After the last step of a bit: on to the next one, or out of the walk over bits."""
         now, column = self._now, self._columns
-        holds = self._runs(*EXTENDED) & (self._phase != 1) & (self._inner + 1 >= now.a_width)
+        holds = self._runs(*EXTENDED) & (self._phase != 1) & (self._next_inner >= now.a_width)
 
         with m.If(~self._keys.top):
             m.d.sync += [
-                self._inner.eq(self._inner + 1),
+                self._inner.eq(self._next_inner),
                 column["y"].eq(column["y"] + 1),
                 column["r"].eq(column["r"] + 1),
             ]
@@ -571,14 +584,14 @@ class Sequencer(Component):
             m.d.sync += self._remaining.eq(lowest.rest)
             self._begin_round(m, now, lowest.place)
             m.next = begins
-            with m.If(lowest.place == lowest.bits):
+            with m.If(self._no_more(now)):
                 self._after_ones(m, now)
         with m.Elif(~self._keys.last_round):
             m.d.sync += [
-                self._outer.eq(self._outer + 1),
+                self._outer.eq(self._next_outer),
                 column["x"].eq(now.a),
-                column["y"].eq(now.d + self._outer + 1),
-                column["r"].eq(now.d + self._outer + 1),
+                column["y"].eq(now.d + self._next_outer),
+                column["r"].eq(now.d + self._next_outer),
                 column["c"].eq(column["c"] + 1),
                 column["f"].eq(column["f"] + 1),
             ]
@@ -655,7 +668,7 @@ class Sequencer(Component):
                 micro.all_rows.eq(self._runs(Opcode.FILL) & ~now.predicated),
                 self._result.eq(1),
             ]
-            m.d.sync += [self._inner.eq(self._inner + 1), column["r"].eq(column["r"] + 1)]
+            m.d.sync += [self._inner.eq(self._next_inner), column["r"].eq(column["r"] + 1)]
             with m.If(self._keys.top):
                 m.next = "DECODE"
                 with m.If(self._runs(Opcode.CLAMP) & (self._phase == 0)):
@@ -684,22 +697,22 @@ class Sequencer(Component):
                 m.next = "DOT"
             with m.Else():
                 m.d.sync += [
-                    self._kept.eq(self._kept - 1),
+                    self._top.eq(self._top - 1),
                     self._outer.eq(self._outer - 1),
                     self._diagonal.eq(self._diagonal - 1),
                     column["x"].eq(column["x"] - 1),
                 ]
-                with m.If(self._kept == 1):
+                with m.If(self._top == 0):
                     m.next = "DOT_END"
 
     def _dot(self, m: Module) -> None:
         """Bit pairs by anti-diagonals from the most significant; the counters follow one cycle behind."""
         now, column = self._now, self._columns
-        first, turn = Signal(name="first_pair"), Signal(name="new_diagonal")
+        turn = Signal(name="new_diagonal")
         m.d.sync += self.count.valid.eq(0)
 
         with m.State("DOT"):
-            top_a, top_b = self._outer == self._kept - 1, self._inner == now.b_width - 1
+            top_a, top_b = self._outer == self._top, self._next_inner == now.b_width
             ends = (self._outer == 0) | top_b
             below = Signal(7, name="next_diagonal")
             reach = Signal(7, name="reach")
@@ -710,15 +723,15 @@ class Sequencer(Component):
                 self._micro.key.x.eq(1),
                 self._micro.key.y.eq(1),
                 self.set_tag.eq(1),
-                first.eq(top_a & top_b & (self._diagonal == self._kept + now.b_width - 2)),
                 # A diagonal begins at the greatest bit of a that it has.
                 turn.eq(top_a | (self._inner == 0)),
                 below.eq(self._diagonal - 1),
-                reach.eq(Mux(below >= self._kept - 1, self._kept - 1, below)),
+                reach.eq(Mux(below >= self._top, self._top, below)),
             ]
             m.d.sync += [
                 self.count.valid.eq(1),
-                self.count.first.eq(first),
+                self.count.first.eq(self._first),
+                self._first.eq(0),
                 self.count.shift.eq(turn),
                 self.count.negative.eq((top_a & now.a_signed) ^ (top_b & now.b_signed)),
                 self.count.last.eq(self._diagonal == 0),
@@ -736,7 +749,7 @@ class Sequencer(Component):
             with m.Else():
                 m.d.sync += [
                     self._outer.eq(self._outer - 1),
-                    self._inner.eq(self._inner + 1),
+                    self._inner.eq(self._next_inner),
                     column["x"].eq(column["x"] - 1),
                     column["y"].eq(column["y"] + 1),
                 ]
@@ -749,9 +762,10 @@ class Sequencer(Component):
     def _move(self, m: Module) -> None:
         """Rows move through the tags: one column at a time, one row block per cycle."""
         now, column, micro = self._now, self._columns, self._micro
-        moved = now.constant.as_signed()
+        # No more bits than a legal distance has.
+        moved = now.constant[: len(self._distance) + 1].as_signed()
         reduces = self._runs(Opcode.REDUCE)
-        up = ~reduces & (moved > 0)
+        up = ~reduces & ~moved[-1]
 
         with m.State("MOVE_COMPARE"):
             m.d.comb += [
@@ -791,7 +805,7 @@ class Sequencer(Component):
             m.next = "STEP"
             with m.If(~reduces):
                 m.d.sync += [
-                    self._inner.eq(self._inner + 1),
+                    self._inner.eq(self._next_inner),
                     column["x"].eq(column["x"] + 1),
                     column["r"].eq(column["r"] + 1),
                 ]

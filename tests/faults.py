@@ -96,7 +96,7 @@ def other_table(chosen: str, instead: str, tile: str = "plain") -> Edit:
 
 def bit_of_view(bit: int, value: str) -> Edit:
     """Give one bit of a structure, assigned in a process, another value."""
-    return replaced(rf"^( +\w+_next\[{bit}\] = )(?!\d)[^;]+;$", rf"\g<1>{value};")
+    return replaced(rf"^( +\w+\[{bit}\] <= )(?!\d)[^;]+;$", rf"\g<1>{value};")
 
 
 def signal_becomes(name: str, value: str) -> Edit:
@@ -130,7 +130,7 @@ FAULTS: dict[str, Fault] = {
     "top-bit-not-known": Fault("sequencer.key_logic", other_table("absolute_top", "absolute"), "signs"),
     "top-bits-not-known": Fault("sequencer.key_logic", other_table("add_signs", "add"), "reductions"),
     "place-of-the-lowest-one": Fault(
-        "sequencer.lowest", replaced("place = 7'h03;", "place = 7'h04;"), "products_by_constants"
+        "sequencer.lowest", replaced(r"(assign place\[0\] = )\S+;", r"\g<1>1'h0;"), "products_by_constants"
     ),
     # The tags.
     "tags-not-removed": Fault("tags", replaced(r"= tag & (?:_\d+_|~match);", "= tag;"), "comparisons"),
@@ -152,14 +152,14 @@ FAULTS: dict[str, Fault] = {
         "array.vertical", replaced(r"\{ 10'h000, column\[34:10\] \}", "{ 5'h00, column[34:5] }"), "segments", "full"
     ),
     "one-segment-only": Fault(
-        "sequencer.tree", replaced(r"^( {8}\w+_next = )\{ [^}]+ \};$", r"\g<1>13'h1fff;"), "segments", "full"
+        "sequencer.tree", replaced(r"^( +segment <= )\{ [^}]+ \};$", r"\g<1>3'h7;"), "segments", "full"
     ),
     "a-level-too-few": Fault("sequencer.tree", replaced("distance == 1'h1", "distance == 2'h2"), "reductions"),
     "a-pair-too-many": Fault("sequencer.tree", replaced(r"== distance\)", "== segment)"), "pairs", "full"),
     "words-do-not-grow": Fault("sequencer", replaced(r"bits_to_walk \+ 1'h1", "bits_to_walk + 1'h0"), "reductions"),
     # The search for zero planes.
     "search-gives-up-early": Fault(
-        "sequencer", replaced(r"kept_planes == 1'h1", "kept_planes == 2'h2"), "searches", "full"
+        "sequencer", replaced(r"\(! top_plane\)", "(top_plane == 1'h1)"), "searches", "full"
     ),
     "skipped-planes-not-counted": Fault("sequencer", signal_becomes("skipped", "1'h0"), "searches", "full"),
     # The sequencer.
@@ -171,7 +171,7 @@ FAULTS: dict[str, Fault] = {
     "multiplier-bit-not-compared": Fault("sequencer", replaced(r"operation_mask\[3\] = 1'h1;", ""), "products"),
     "predicate-inverted": Fault("sequencer", replaced(r"operation_key\[3\] = 1'h1;", ""), "predicates"),
     "diagonal-not-doubled": Fault("sequencer", signal_becomes("new_diagonal", "1'h0"), "dot_products"),
-    "fill-of-the-dot-before-kept": Fault("sequencer", signal_becomes("first_pair", "1'h0"), "dot_products"),
+    "fill-of-the-dot-before-kept": Fault("sequencer", replaced(r"(<= )first_pair;", r"\g<1>1'h0;"), "dot_products"),
     "sign-plane-added": Fault("sequencer", bit_of_view(3, "1'h0"), "signed_dot_products"),
     "snapshot-never-taken": Fault("sequencer", signal_becomes("snapshot", "1'h0"), "totals_out"),
     "moved-by-a-block-too-few": Fault("sequencer", replaced("blocks_left == 1'h1", "blocks_left == 2'h2"), "moves"),

@@ -20,7 +20,7 @@ TINY = CONFIGS["tiny"]
 @pytest.mark.parametrize("pairwise", [False, True])
 @pytest.mark.parametrize("words", [2, 3, 4, 5, 8, 75, 4096])
 def test_levels_and_pairs(words: int, pairwise: bool) -> None:
-    dut = ReductionTree(TINY.replace(vertical=True))
+    dut = ReductionTree(TINY.replace(vertical=True, taps=max(words, 4)))
     levels = reduce_levels(words)
 
     async def bench(context: Any) -> None:
