@@ -12,8 +12,8 @@ from sim.errors import UserError
 
 __all__ = ["TILE_ENGINES", "create_engine"]
 
-TILE_ENGINES = ("rtl", "golden", "model")
-"""Engines that run programs: the Verilog in a simulator, the bit-level tile, the cycle laws.
+TILE_ENGINES = ("rtl", "turbo", "golden", "model")
+"""Engines that run programs: the Verilog in a simulator, the Verilog compiled, the bit-level tile, the cycle laws.
 
 The integer operators (``integer``) run whole networks and no programs, so they are not an engine in this sense.
 """
@@ -22,7 +22,8 @@ The integer operators (``integer``) run whole networks and no programs, so they 
 def create_engine(name: str, config: TileConfig, *, seed: int = 0, **options: Any) -> Engine:
     """An engine for one tile, to be closed after use.
 
-    ``seed`` is that of the random cells that a tile starts with; ``options`` go to the engine ``rtl`` (the simulator).
+    ``seed`` is that of the random cells that a tile starts with; ``options`` go to the engines ``rtl`` (the simulator)
+    and ``turbo``.
 
     Raises
     ------
@@ -33,6 +34,10 @@ def create_engine(name: str, config: TileConfig, *, seed: int = 0, **options: An
         return GoldenTile(config, seed)
     if name == "model":
         return LawEngine(config)
+    if name == "turbo":
+        from sim.turbo.engine import TurboEngine
+
+        return TurboEngine(config, seed=seed, **options)
     if name != "rtl":
         raise UserError(f"engine must be one of {', '.join(TILE_ENGINES)}, not {name!r}")
     try:

@@ -21,8 +21,9 @@ __all__ = [
     "whole_number",
 ]
 
-ENGINES = ("rtl", "golden", "model", "integer")
-"""What can run a network: simulated Verilog, the bit-level tile, the cycle laws, the integer operators."""
+ENGINES = ("rtl", "turbo", "golden", "model", "integer")
+"""What can run a network: the Verilog in a simulator or compiled, the bit-level tile, the cycle laws, the integer
+operators."""
 
 MODES = ("count", "lut", "constant", "auto")
 """How dot products are formed, the default first; ``auto`` chooses for each layer."""
@@ -37,6 +38,7 @@ MAXIMUM_BATCH = 4096
 ENGINE_HELP = """\
 engines:
   rtl      the tile's Verilog in a simulator: what the hardware does, cycle by cycle (the default)
+  turbo    the same Verilog compiled into a library: the same results and cycles, many times faster
   golden   the tile as a bit-level model: the same cells and cycles, faster
   model    the cycle laws alone: cycles of every layer from shapes and config, no data
   integer  the integer operators that all others are compared with: classes, no cycles

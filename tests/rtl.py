@@ -17,6 +17,7 @@ from hw.config import ARRAYS, CONFIGS, TileConfig
 from hw.isa import ErrorCode, Instruction, Opcode, Program, StoreKind
 from sim.rtl_engine import RtlEngine
 from sim.tools import SIMULATORS
+from sim.turbo.engine import TurboEngine
 from tests.coverage import COVERAGE
 
 EXPLORE = int(os.environ.get("BFIMNA_EXPLORE", "0"))
@@ -66,6 +67,11 @@ GRID = {
 Three have a row for every pair of numbers of four bits.
 """
 
+WAYS = (*SIMULATORS, "turbo")
+"""How Verilog is run: in each simulator under cocotb, and compiled into this process."""
+
+VerilogEngine = RtlEngine | TurboEngine
+
 PLACES = [
     pytest.param(
         simulator,
@@ -73,10 +79,10 @@ PLACES = [
         id=f"{simulator}-{array}",
         marks=() if simulator == "icarus" or array == "4r2w" else pytest.mark.slow,
     )
-    for simulator in SIMULATORS
+    for simulator in WAYS
     for array in ARRAYS
 ]
-"""Every simulator with every array; in the quick tier every array in one simulator, as each is a build of Verilator."""
+"""Every way with every array; in the quick tier every array in one simulator, as each is a build of Verilator."""
 
 
 def random_settings(examples: int) -> settings:
@@ -106,14 +112,17 @@ class EnginePool:
 
     def __init__(self, verilog: Callable[[TileConfig], str] | None = None) -> None:
         self._verilog = verilog
-        self._engines: dict[tuple[int, str], RtlEngine] = {}
+        self._engines: dict[tuple[int, str], VerilogEngine] = {}
 
-    def get(self, config: TileConfig, simulator: str, stall_probability: float = 0.0, seed: int = 0) -> RtlEngine:
-        """The tile in a simulator, with pauses at the same places whatever it did before."""
+    def get(self, config: TileConfig, simulator: str, stall_probability: float = 0.0, seed: int = 0) -> VerilogEngine:
+        """The tile in a simulator or compiled, with pauses at the same places whatever it did before."""
         key = (config.hash, simulator)
         if key not in self._engines or self._engines[key].closed:
             text = self._verilog(config) if self._verilog else None
-            self._engines[key] = RtlEngine(config, simulator, verilog=text)
+            turbo = simulator == "turbo"
+            self._engines[key] = (
+                TurboEngine(config, verilog=text) if turbo else RtlEngine(config, simulator, verilog=text)
+            )
         engine = self._engines[key]
         engine.stall_probability = stall_probability
         engine.reset_after = 0
@@ -183,7 +192,7 @@ def differences(ours: Outcome, expected: Outcome) -> list[str]:
     return found
 
 
-def compare(engine: RtlEngine, job: Job, golden: GoldenTile) -> Outcome:
+def compare(engine: VerilogEngine, job: Job, golden: GoldenTile) -> Outcome:
     """Run a job on the Verilog and on the golden tile, and assert that they, and the law, agree."""
     ours, expected = engine.run(job), golden.run(job)
     found = differences(ours, expected)

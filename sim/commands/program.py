@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EXEC_ENGINES", "add_parser", "assemble_main", "disassemble_main", "exec_main"]
 
-EXEC_ENGINES = ("rtl", "golden", "model")
+EXEC_ENGINES = ("rtl", "turbo", "golden", "model")
 """Engines that run programs; ``model`` knows cycles only."""
 
 

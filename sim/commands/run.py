@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.errors import UserError
 from sim.files import STANDARD_OUTPUT, check_output, write_output
-from sim.options import ENGINE_HELP, MODE_HELP, add_common
+from sim.options import ENGINE_HELP, MODE_HELP, add_common, parse_bits
 
 if TYPE_CHECKING:
     from golden.graph import Graph
@@ -29,9 +29,9 @@ and its cycles equal the law, else with 1.
 """
 
 DEFAULT_INPUT = "cifar10/cifar10_00_3.png"
-"""Packaged picture that a built-in network runs when none is named."""
+"""Packaged picture that a trained built-in network runs when none is named."""
 
-PARALLEL_ENGINES = ("rtl", "golden")
+PARALLEL_ENGINES = ("rtl", "turbo", "golden")
 """Engines whose work takes long enough to be shared out over processes."""
 
 
@@ -51,6 +51,7 @@ class RunRequest:
     bits : widths for all layers, a file with widths, or None for the model's own.
     seed : of all random numbers.
     jobs : inputs that run at once, each in a process of its own; results do not depend on it.
+    note : what a report must say of the network; empty for nothing.
     """
 
     model: str
@@ -63,6 +64,7 @@ class RunRequest:
     bits: int | Path | None
     seed: int
     jobs: int
+    note: str = ""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -75,14 +77,26 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("model", metavar="MODEL", help="a built-in network (resnet8), or a .tflite or .onnx file")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a trained network (resnet8, or a .tflite or .onnx file), or alexnet, vgg16, resnet18 or resnet50, which "
+        "have random weights: their class means nothing",
+    )
     parser.add_argument(
         "--input",
         metavar="FILE",
         nargs="+",
-        help="pictures, or .npy arrays (int8 as is, float quantised); built-in networks have a picture of a cat",
+        help="pictures, or .npy arrays (int8 as is, float quantised); built-in networks have one of their own",
     )
-    add_common(parser, "config", "mode", "bits", "engine", "sim", "seed", "jobs", "json")
+    add_common(parser, "config", "mode")
+    parser.add_argument(
+        "--bits",
+        metavar="N|NAME|FILE",
+        help="operand widths: 1 to 16, or a JSON file with widths by layer; with random weights also hawq-v3/NAME "
+        "(default: the model's own, 8 with random weights)",
+    )
+    add_common(parser, "engine", "sim", "seed", "jobs", "json")
     parser.set_defaults(main=main)
 
 
@@ -100,38 +114,61 @@ def prepare(arguments: argparse.Namespace) -> RunRequest:
     """Read what the command line names, quickest first, and refuse what does not fit."""
     from hw.accelerator.named import load_system
     from hw.config import TileConfig
-    from sim.models import MODEL_FILES, MODELS, data_file, load_model
+    from sim.models import MODEL_FILES, MODELS, PICTURE, data_file, load_described, load_model
+    from sim.networks.named import NETWORKS
+    from sim.networks.weights import NOTE
     from sim.pictures import load_inputs
     from sim.tools import find_compiler, find_simulator
 
+    described = arguments.model in NETWORKS
+    bits = None if described or arguments.bits is None else _bits(arguments.bits)
     if arguments.input is None and arguments.model not in MODELS and arguments.model.lower().endswith(MODEL_FILES):
         raise UserError("--input must be given for a model that is not built in")
     if arguments.jobs > 1 and arguments.engine not in PARALLEL_ENGINES:
-        raise UserError(f"--jobs must be 1 for engine {arguments.engine}: only rtl and golden run inputs at once")
+        raise UserError(
+            f"--jobs must be 1 for engine {arguments.engine}: only rtl, turbo and golden run inputs at once"
+        )
     config = load_system(arguments.config)
     if not isinstance(config, TileConfig):
         for option, value, only in (("--mode", arguments.mode, "count"), ("--jobs", arguments.jobs, 1)):
             if value != only:
                 raise UserError(f"{option} must be {only} for an accelerator ({config.name}), not {value}")
-    if arguments.engine == "rtl":
-        find_simulator(arguments.sim)
-        if arguments.sim == "verilator":
+        if arguments.engine == "turbo":
+            raise UserError(
+                f"--engine must be rtl, golden, model or integer for an accelerator ({config.name}), not turbo"
+            )
+    if arguments.engine in ("rtl", "turbo"):
+        simulator = arguments.sim if arguments.engine == "rtl" else "verilator"
+        find_simulator(simulator)
+        if simulator == "verilator":
             find_compiler()
-    graph = load_model(arguments.model)
+    graph = load_described(arguments.model, arguments.bits) if described else load_model(arguments.model, NETWORKS)
     return RunRequest(
         model=graph.name,
         graph=graph,
         config=config,
         inputs=load_inputs(
-            arguments.input or [data_file(DEFAULT_INPUT)], graph.maps[graph.input], half_even=graph.half_even_input
+            arguments.input or [data_file(PICTURE if described else DEFAULT_INPUT)],
+            graph.maps[graph.input],
+            half_even=graph.half_even_input,
+            fit=described,
         ),
         engine=arguments.engine,
         simulator=arguments.sim,
         mode=arguments.mode,
-        bits=arguments.bits,
+        bits=bits,
         seed=arguments.seed,
         jobs=arguments.jobs,
+        note=NOTE if described else "",
     )
+
+
+def _bits(text: str) -> int | Path:
+    """The widths of a trained network."""
+    try:
+        return parse_bits(text)
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"--bits {error}; see bfimna run --help") from error
 
 
 def show(report: RunReport, json_target: str | None) -> int:

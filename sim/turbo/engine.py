@@ -44,6 +44,8 @@ class TurboEngine:
     ----------
     reset_after : cycles after which the tile is reset in the middle of each run from now on; 0 for never.
     jobs : runs so far; with the seed it decides where the pauses of the next one are.
+    last_message : what the ports showed after the last run, without its beats; zeros in the counters if the tile was
+        reset.
     library : what was compiled.
 
     Raises
@@ -73,17 +75,23 @@ class TurboEngine:
         self.timeout_cycles = timeout_cycles
         self.reset_after = 0
         self.jobs = 0
+        self.last_message: OutcomeMessage | None = None
         self.library: Library = library(cached_tile_verilog(config) if verilog is None else verilog, config)
         self._bench: int | None = self.library.calls.bench_create(seed)
         self._program: Program | None = None
         self._image = np.empty(0, np.uint8)
-        self._stores: list[Store] = []
+        self._stores: list[Store] | None = None
 
     def __enter__(self) -> TurboEngine:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def simulator(self) -> str:
+        """How messages call it."""
+        return "turbo"
 
     @property
     def closed(self) -> bool:
@@ -101,15 +109,10 @@ class TurboEngine:
         if self._bench is None:
             raise TileError("the simulation was closed or ended before")
         self.jobs += 1
-        self._prepare(job.program)
         beats = [packed_beats(planes, self.config) for planes in job.planes if planes.size]
         given = sum(len(part) for part in beats)
-        expected = sum(count * self.config.beats(bits) for count, bits in self._stores)
-        stored = np.empty((expected, beat_bytes(self.config)), np.uint8)
-        report = self._simulate(self._bench, beats, stored)
+        report = self._simulate(self._bench, job.program, beats)
         state = State(report.state)
-        if state is State.OVERFULL:
-            raise TileError(f"the tile gave more than the {expected} beats that its STOREs make")
         answer = OutcomeMessage(
             beats=[],
             error=report.error,
@@ -119,22 +122,18 @@ class TurboEngine:
             timed_out=state is State.TIMED_OUT,
             unread_beats=given - report.taken,
         )
+        self.last_message = answer
         counters = checked_counters(answer, job, self.config, given, self.timeout_cycles)
         if state is not State.ENDED:
             return Outcome((), counters, ErrorCode(report.error), report.error_address)
-        if report.stored != expected:
-            raise TileError(f"the tile gave {report.stored} beats, its STOREs make {expected}")
-        return Outcome(self._planes(stored), counters, ErrorCode.NONE, report.error_address)
+        return Outcome(self._planes(job.program, report), counters, ErrorCode.NONE, report.error_address)
 
-    def _prepare(self, program: Program) -> None:
-        """Words and STOREs of a program; those of the last one are kept, as jobs of a layer often share theirs."""
+    def _simulate(self, bench: int, program: Program, beats: Sequence[NDArray[np.uint8]]) -> Report:
+        """Run a program to its end."""
         if program is not self._program:
+            # Jobs of a layer often share theirs.
             self._image = np.frombuffer(b"".join(word.to_bytes(16, "little") for word in program.words), np.uint8)
-            self._stores = stores_of(program, self.config)
-            self._program = program
-
-    def _simulate(self, bench: int, beats: Sequence[NDArray[np.uint8]], stored: NDArray[np.uint8]) -> Report:
-        """Run a prepared program; what it stores goes to ``stored``."""
+            self._stores, self._program = None, program
         content = np.concatenate([np.empty(0, np.uint8), *(part.reshape(-1) for part in beats)])
         segments = np.array([part.shape for part in beats], np.uint64)
         job = Job(
@@ -143,8 +142,6 @@ class TurboEngine:
             beats=content.ctypes.data,
             segments=segments.ctypes.data,
             segment_count=len(segments),
-            stored=stored.ctypes.data,
-            stored_capacity=len(stored),
             stall_probability=self.stall_probability,
             seed=self.seed + self.jobs,
             reset_after=self.reset_after,
@@ -162,8 +159,16 @@ class TurboEngine:
         calls.bench_report(bench, ctypes.byref(report))
         return report
 
-    def _planes(self, beats: NDArray[np.uint8]) -> list[Bits]:
+    def _planes(self, program: Program, report: Report) -> list[Bits]:
         """Cut the beats of ``plane_out`` into the planes of each STORE."""
+        if self._stores is None:
+            self._stores = stores_of(program, self.config)
+        expected = sum(count * self.config.beats(bits) for count, bits in self._stores)
+        if report.stored != expected:
+            raise TileError(f"the tile gave {report.stored} beats, its STOREs make {expected}")
+        size = beat_bytes(self.config)
+        content = ctypes.string_at(report.beats, expected * size) if expected else b""
+        beats = np.frombuffer(content, np.uint8).reshape(expected, size)
         planes: list[Bits] = []
         position = 0
         for count, bits in self._stores:

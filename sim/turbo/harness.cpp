@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <vector>
 
 #include "model.h"
 #include "verilated.h"
@@ -27,8 +28,6 @@ struct Job {
     const std::uint8_t* beats;
     const Segment* segments;
     std::uint64_t segment_count;
-    std::uint8_t* stored;
-    std::uint64_t stored_capacity;  // beats
     double stall_probability;       // of each stream, in each cycle
     std::uint64_t seed;             // of the stalls
     std::uint64_t reset_after;      // cycles; 0 for never
@@ -36,7 +35,7 @@ struct Job {
 };
 
 // As sim.turbo.library.State has them.
-enum State : std::uint32_t { RUNNING, ENDED, REFUSED, RESET, TIMED_OUT, OVERFULL };
+enum State : std::uint32_t { RUNNING, ENDED, REFUSED, RESET, TIMED_OUT };
 
 struct Outcome {
     std::uint32_t state;
@@ -46,6 +45,7 @@ struct Outcome {
     std::uint64_t cycles;
     std::uint64_t taken;   // beats of plane_in
     std::uint64_t stored;  // beats of plane_out
+    const std::uint8_t* beats;  // PLANE_BYTES for each of them; they stay until the next job
     std::uint64_t counters[COUNTER_COUNT];
 };
 
@@ -95,7 +95,8 @@ public:
         program_ = Stalls(job.stall_probability, 4 * job.seed + 1);
         plane_in_ = Stalls(job.stall_probability, 4 * job.seed + 2);
         plane_out_ = Stalls(job.stall_probability, 4 * job.seed + 3);
-        sent_ = cycles_ = taken_ = stored_ = 0;
+        sent_ = cycles_ = taken_ = 0;
+        stored_.clear();
         beat_ = job.beats;
         segment_ = job.segments;
         left_ = job.segment_count ? segment_->beats : 0;
@@ -114,7 +115,8 @@ public:
         outcome->error_address = tile_->error_address;
         outcome->cycles = cycles_;
         outcome->taken = taken_;
-        outcome->stored = stored_;
+        outcome->stored = stored_.size() / PLANE_BYTES;
+        outcome->beats = stored_.data();
         quiet();
         if (state_ == RESET) reset();
         for (int index = 0; index < COUNTER_COUNT; ++index) {
@@ -145,12 +147,8 @@ private:
         const bool takes = !plane_out_.pauses();
         tile_->plane_out___05Fready = takes;
         if (takes && tile_->plane_out___05Fvalid) {
-            if (stored_ == job_.stored_capacity) {
-                state_ = OVERFULL;
-                return;
-            }
-            std::memcpy(job_.stored + stored_ * PLANE_BYTES, &tile_->plane_out___05Fpayload, PLANE_BYTES);
-            ++stored_;
+            const auto* bytes = reinterpret_cast<const std::uint8_t*>(&tile_->plane_out___05Fpayload);
+            stored_.insert(stored_.end(), bytes, bytes + PLANE_BYTES);
         }
 
         if (offers && tile_->program___05Fready) ++sent_;
@@ -206,7 +204,8 @@ private:
     std::unique_ptr<Model> tile_;
     Job job_{};
     Stalls program_{0.0, 1}, plane_in_{0.0, 1}, plane_out_{0.0, 1};
-    std::uint64_t sent_ = 0, cycles_ = 0, taken_ = 0, stored_ = 0, left_ = 0;
+    std::uint64_t sent_ = 0, cycles_ = 0, taken_ = 0, left_ = 0;
+    std::vector<std::uint8_t> stored_;
     const std::uint8_t* beat_ = nullptr;
     const Segment* segment_ = nullptr;
     State state_ = ENDED;

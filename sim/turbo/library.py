@@ -51,8 +51,6 @@ class State(IntEnum):
     REFUSED = 2
     RESET = 3
     TIMED_OUT = 4
-    OVERFULL = 5
-    """The tile gives more beats than its STOREs make."""
 
 
 class Job(ctypes.Structure):
@@ -64,8 +62,6 @@ class Job(ctypes.Structure):
         ("beats", ctypes.c_void_p),
         ("segments", ctypes.c_void_p),
         ("segment_count", ctypes.c_uint64),
-        ("stored", ctypes.c_void_p),
-        ("stored_capacity", ctypes.c_uint64),
         ("stall_probability", ctypes.c_double),
         ("seed", ctypes.c_uint64),
         ("reset_after", ctypes.c_uint64),
@@ -84,6 +80,7 @@ class Outcome(ctypes.Structure):
         ("cycles", ctypes.c_uint64),
         ("taken", ctypes.c_uint64),
         ("stored", ctypes.c_uint64),
+        ("beats", ctypes.c_void_p),
         ("counters", ctypes.c_uint64 * len(COUNTERS)),
     )
 

@@ -16,8 +16,6 @@ from golden.laws import plane_size, run_law
 from golden.tile import GoldenTile
 from hw.config import ARRAYS, CONFIGS, TileConfig
 from hw.isa import OPERATIONS, Instruction, Opcode, Program
-from sim.rtl_engine import RtlEngine
-from sim.tools import SIMULATORS
 from tests.coverage import (
     COVERAGE,
     MOMENTARY,
@@ -29,7 +27,19 @@ from tests.coverage import (
     width_class,
 )
 from tests.programs import MAXIMUM_PLANES, ProgramMaker, random_planes, random_program
-from tests.rtl import EXPLORE, FASTER, GRID, PLACES, TINY, VERTICAL, EnginePool, compare, random_settings
+from tests.rtl import (
+    EXPLORE,
+    FASTER,
+    GRID,
+    PLACES,
+    TINY,
+    VERTICAL,
+    WAYS,
+    EnginePool,
+    VerilogEngine,
+    compare,
+    random_settings,
+)
 
 STALLS = (0.0, 0.1, 0.5)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -43,14 +53,14 @@ def examples(simulator: str, array: str) -> int:
 
 
 TILES = [
-    *((simulator, config) for simulator in SIMULATORS for config in TINY.values()),
-    *(("verilator", config) for config in GRID.values()),
+    *((simulator, config) for simulator in WAYS for config in TINY.values()),
+    *((simulator, config) for simulator in ("verilator", "turbo") for config in GRID.values()),
     *(("icarus", config) for config in (*VERTICAL.values(), *FASTER.values())),
 ]
-"""Every simulator with every array, alone and with the units that a config may have besides."""
+"""Every way with every array, alone and with the units that a config may have besides."""
 QUICK = (
     "verilator-tiny-4r2w", "verilator-full-4r2w", "verilator-full-two-tags", "icarus-tiny-cells", "icarus-tiny-3r1w",
-    "icarus-tiny-merged-2d", "icarus-tiny-two-tags-2d",
+    "icarus-tiny-merged-2d", "icarus-tiny-two-tags-2d", "turbo-tiny-4r2w",
 )  # fmt: skip
 """Tiles in the quick tier: every array, unit and way to make passes, in one simulator or the other."""
 
@@ -71,7 +81,7 @@ def job_of(config: TileConfig, seed: int, length: int = 12, *, load_everything: 
     ("simulator", "config", "stalls"),
     [
         # Icarus takes seconds for what Verilator does in one: there one kind of pauses for each quick tile.
-        tier(simulator, config, stalls, quick=simulator == "verilator" or stalls == STALLS[number % len(STALLS)])
+        tier(simulator, config, stalls, quick=simulator != "icarus" or stalls == STALLS[number % len(STALLS)])
         for number, (simulator, config) in enumerate(TILES)
         for stalls in STALLS
     ],
@@ -223,7 +233,7 @@ def endless_job(op: Instruction, config: TileConfig) -> Job:
     return Job(program, [np.zeros((op.d_width, plane_size(op, config)), np.uint8)] * loads)
 
 
-def interrupt(engine: RtlEngine, op: Instruction, rng: np.random.Generator) -> None:
+def interrupt(engine: VerilogEngine, op: Instruction, rng: np.random.Generator) -> None:
     """Reset the tile while it executes an instruction."""
     config = engine.config
     engine.reset_after = 2 * config.columns + 60 + int(rng.integers(300))

@@ -161,6 +161,19 @@ def test_bits_file(refuses: Refuses, folder: Path, content: str, text: str) -> N
     refuses(text, *run("--bits", "bits.json"))
 
 
+@pytest.mark.parametrize(
+    ("model", "bits", "text"),
+    [
+        ("resnet18", "17", "the width must be a whole number from 1 to 16, not 17"),
+        ("alexnet", "hawq-v3/low", "hawq-v3 has widths for resnet18, resnet50, not for alexnet"),
+        ("resnet18", "hawq-v3/lo", "hawq-v3 widths must be one of .*, not 'hawq-v3/lo'; the nearest is 'low'"),
+        ("resnet18", "own", "network resnet18 has no widths of its own; give a number from 1 to 16"),
+    ],
+)
+def test_widths_for_random_weights(refuses: Refuses, model: str, bits: str, text: str) -> None:
+    refuses(text, "run", model, "--engine", "model", "--bits", bits)
+
+
 # ---- configs
 
 
@@ -220,7 +233,7 @@ def test_unknown_engine(refuses: Refuses) -> None:
 @pytest.mark.parametrize("engine", ["model", "integer"])
 def test_jobs_that_nothing_would_use(refuses: Refuses, engine: str) -> None:
     refuses(
-        rf"--jobs must be 1 for engine {engine}: only rtl and golden run inputs at once",
+        rf"--jobs must be 1 for engine {engine}: only rtl, turbo and golden run inputs at once",
         *run("--jobs", "2", engine=engine),
     )
 
