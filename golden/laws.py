@@ -15,7 +15,7 @@ from golden.schedules import SCHEDULES, Machine, Schedule, dot
 from golden.sequencer import Sequencer
 from hw.config import TileConfig
 from hw.counter_map import COUNTERS
-from hw.isa import DotKind, Instruction, LoadKind, Opcode, Owner, Program
+from hw.isa import DotKind, Instruction, LoadKind, Opcode, Owner, Program, ProgramError
 
 __all__ = [
     "LAWS", "PORT_OPERATIONS", "TERMS", "Law", "LawEngine", "Machine", "Schedule", "Timeline", "body_cycles", "events",
@@ -314,7 +314,15 @@ class LawEngine:
 
     def run(self, job: Job) -> Outcome:
         """Run one job; a refused instruction is reported in the outcome, not raised."""
-        timeline, sequencer = Timeline(self.config), Sequencer(job.program, self.config)
+        try:
+            job.program.check(self.config)
+        except ProgramError:
+            return self._run_refused(job.program)
+        return Outcome(counters=run_law(job.program, self.config))
+
+    def _run_refused(self, program: Program) -> Outcome:
+        """Run a program up to what the tile refuses."""
+        timeline, sequencer = Timeline(self.config), Sequencer(program, self.config)
         for instruction in sequencer:
             timeline.execute(instruction)
         return Outcome(counters=timeline.counters(), error=sequencer.error, address=sequencer.address)

@@ -314,6 +314,7 @@ def run_network(request: RunRequest) -> RunReport:
         layers=done.layers,
         wall_s=WallSeconds(build=done.built, simulate=done.seconds, total=time.perf_counter() - started),
         accelerator=done.accelerator,
+        note=request.note,
     )
 
 

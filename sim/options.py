@@ -126,13 +126,6 @@ def add_common(
                 default=MODES[0],
                 help=f"how dot products are formed: {', '.join(MODES)} (default: {MODES[0]})",
             )
-        elif name == "bits":
-            parser.add_argument(
-                "--bits",
-                metavar="N|FILE",
-                type=parse_bits,
-                help="operand widths: 1 to 16, or a JSON file with widths by layer (default: the model's own)",
-            )
         elif name == "engine":
             parser.add_argument(
                 "--engine",

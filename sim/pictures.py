@@ -2,6 +2,9 @@
 
 A picture's byte p becomes the int8 number p - 128, which is what int8 image networks are converted with; any other
 preparation goes into an ``.npy`` file. Quantising is host work: it happens before the first layer.
+
+For networks of the ImageNet kind, pictures of any size and kind are *fitted*: made RGB, their shorter side brought to
+8/7 of the input's, and the middle cut out; a byte then takes as many bits as the input has.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from golden.graph import FeatureMap
 from sim.errors import UserError
 from sim.files import read_input
 
-__all__ = ["NetworkInput", "load_input", "load_inputs", "quantise"]
+__all__ = ["NetworkInput", "fitted", "load_input", "load_inputs", "quantise", "stored_pixels"]
 
 KINDS = {1: "L", 3: "RGB"}
 KIND_NAMES = {
@@ -33,6 +36,9 @@ KIND_NAMES = {
     "CMYK": "CMYK",
     "I;16": "16-bit grey",
 }
+
+FITTED = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr")
+"""Kinds of pictures that can be made RGB without a choice of brightness."""
 
 
 @dataclass(frozen=True)
@@ -49,20 +55,25 @@ class NetworkInput:
     values: NDArray[np.signedinteger[Any]]
 
 
-def load_inputs(files: Iterable[str | Path], wanted: FeatureMap, *, half_even: bool = False) -> list[NetworkInput]:
+def load_inputs(
+    files: Iterable[str | Path], wanted: FeatureMap, *, half_even: bool = False, fit: bool = False
+) -> list[NetworkInput]:
     """Return the inputs of all *files*, in their order, each fit for the feature map *wanted*.
 
-    With *half_even*, halves of floating-point numbers are rounded to even numbers, else away from zero.
+    With *half_even*, halves of floating-point numbers are rounded to even numbers, else away from zero; with *fit*,
+    pictures are :func:`fitted`.
 
     Raises
     ------
     UserError
         If one is missing, damaged, or of another size or kind.
     """
-    return [found for file in files for found in load_input(file, wanted, half_even=half_even)]
+    return [found for file in files for found in load_input(file, wanted, half_even=half_even, fit=fit)]
 
 
-def load_input(file: str | Path, wanted: FeatureMap, *, half_even: bool = False) -> list[NetworkInput]:
+def load_input(
+    file: str | Path, wanted: FeatureMap, *, half_even: bool = False, fit: bool = False
+) -> list[NetworkInput]:
     """Return the inputs of one picture or ``.npy`` file.
 
     An array has the shape (height, width, channels), or one more axis in front for several inputs. Its int8 numbers
@@ -77,7 +88,29 @@ def load_input(file: str | Path, wanted: FeatureMap, *, half_even: bool = False)
     content = read_input(file, "input")
     if Path(file).suffix.lower() == ".npy":
         return _from_array(str(file), content, wanted, half_even)
+    if fit:
+        return [NetworkInput(str(file), _fitted_picture(str(file), content, wanted))]
     return [NetworkInput(str(file), _from_picture(str(file), content, wanted))]
+
+
+def fitted(picture: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
+    """Return a picture as RGB bytes (height, width, 3): as it is where it has the size, else resized and cut.
+
+    The shorter side becomes 8/7 of the smallest that would do (256 for 224), then the middle is cut out.
+    """
+    colours = picture.convert("RGB")
+    if colours.size != (width, height):
+        scale = 8 * max(width / picture.width, height / picture.height) / 7
+        size = (max(width, round(picture.width * scale)), max(height, round(picture.height * scale)))
+        left, top = (size[0] - width) // 2, (size[1] - height) // 2
+        colours = colours.resize(size, Image.Resampling.BILINEAR).crop((left, top, left + width, top + height))
+    return np.asarray(colours, np.uint8)
+
+
+def stored_pixels(pixels: NDArray[np.uint8], bits: int) -> NDArray[np.int64]:
+    """Return bytes as stored numbers of *bits*: their upper bits, or with zeros below."""
+    wide = pixels.astype(np.int64)
+    return wide >> (8 - bits) if bits < 8 else wide << (bits - 8)
 
 
 def quantise(
@@ -107,19 +140,32 @@ def _from_picture(file: str, content: bytes, wanted: FeatureMap) -> NDArray[np.i
     if wanted.bits != 8:
         raise UserError(f"input {file} must be an .npy file: the model takes numbers of {wanted.bits} bits, no picture")
     kind = KINDS[channels]
-    try:
-        with Image.open(io.BytesIO(content)) as picture:
-            found = (picture.height, picture.width, picture.mode)
-            picture.load()
-            pixels = np.asarray(picture)
-    except Exception as error:  # Pillow's readers raise whatever damage leads them to
-        raise UserError(f"input {file} is not a readable picture or .npy file") from error
+    picture = _open(file, content)
+    found, pixels = (picture.height, picture.width, picture.mode), np.asarray(picture)
     if found != (height, width, kind):
         raise UserError(
             f"input {file} must be a picture of {width}x{height} pixels, {KIND_NAMES[kind]}, "
             f"not {found[1]}x{found[0]}, {KIND_NAMES.get(found[2], found[2])}"
         )
     return (pixels.astype(np.int16) - 128).astype(np.int8).reshape(height, width, channels)
+
+
+def _fitted_picture(file: str, content: bytes, wanted: FeatureMap) -> NDArray[np.signedinteger[Any]]:
+    picture = _open(file, content)
+    if picture.mode not in FITTED:
+        kind = KIND_NAMES.get(picture.mode, picture.mode)
+        raise UserError(f"input {file} must be a picture of 8 bits a colour, not {kind}")
+    pixels = fitted(picture, wanted.shape[0], wanted.shape[1])
+    return (stored_pixels(pixels, wanted.bits) + wanted.minimum).astype(_kind(wanted.bits))
+
+
+def _open(file: str, content: bytes) -> Image.Image:
+    try:
+        picture = Image.open(io.BytesIO(content))
+        picture.load()
+    except Exception as error:  # Pillow's readers raise whatever damage leads them to
+        raise UserError(f"input {file} is not a readable picture or .npy file") from error
+    return picture
 
 
 def _from_array(file: str, content: bytes, wanted: FeatureMap, half_even: bool) -> list[NetworkInput]:

@@ -201,7 +201,7 @@ class AcceleratorReport:
 class RunReport:
     """A run of a network on an engine; *simulator* is None where none was used, *mode* may be ``auto``.
 
-    ``accelerator`` is None for a single tile.
+    ``accelerator`` is None for a single tile; ``note`` says what a reader must know of the network, empty for nothing.
     """
 
     model: str
@@ -215,6 +215,7 @@ class RunReport:
     layers: list[LayerReport]
     wall_s: WallSeconds
     accelerator: AcceleratorReport | None = None
+    note: str = ""
 
     @property
     def cycles(self) -> int:
@@ -275,6 +276,7 @@ def run_json(report: RunReport) -> dict[str, Any]:
             "energy_pj": report.energy_pj,
         },
         "wall_s": dataclasses.asdict(report.wall_s),
+        **({"note": report.note} if report.note else {}),
         **accelerator,
     }
 
@@ -372,6 +374,8 @@ def print_run(report: RunReport, stream: TextIO) -> None:
     engine = f"{report.engine} ({report.simulator})" if report.simulator else report.engine
     name = report.config.get("name", report.config_hash)
     line(f"{report.model} on {engine}, config {name}: {_sizes(report.config)}, mode {report.mode}, seed {report.seed}")
+    if report.note:
+        line(report.note)
     several = len(report.inputs) > 1
     if several:
         line(f"MACs and cycles are sums over {len(report.inputs)} inputs")

@@ -1,4 +1,4 @@
-"""Shapes of a described network: widths of its maps, then its layers as those of an integer graph.
+"""A described network as an integer graph: widths of its maps, then its layers; shapes follow from it.
 
 A map is as wide as the widest of its readers asks, as in :mod:`golden.widths`.  Convolutions and fully connected layers
 ask for the activation bits that they are given; all others do not change the width and ask for what their output has.
@@ -35,11 +35,22 @@ from sim.networks.description import (
 if TYPE_CHECKING:
     from sim.evaluate.widths import Widths
 
-__all__ = ["described_shapes"]
+__all__ = ["described_graph", "described_shapes"]
 
 
 def described_shapes(network: DescribedNetwork, widths: Widths) -> tuple[LayerShape, ...]:
     """The shapes of all layers of a network without weights.
+
+    Parameters
+    ----------
+    widths : for all of the network's layers that have weights.
+    """
+    graph = described_graph(network, widths)
+    return tuple(layer_shape(layer, graph) for layer in graph.layers)
+
+
+def described_graph(network: DescribedNetwork, widths: Widths) -> Graph:
+    """A network whose weights are zeros that take no memory; constants of requantisation stand for those of real ones.
 
     Parameters
     ----------
@@ -50,8 +61,8 @@ def described_shapes(network: DescribedNetwork, widths: Widths) -> tuple[LayerSh
     maps = {INPUT: _feature_map(network, INPUT, bits, signed=True)}
     for layer in layers:
         maps[layer.name] = _feature_map(network, layer.name, bits, signed=_signed(layer, maps[layer.inputs[0]]))
-    graph = Graph(network.name, INPUT, layers[-1].name, maps, ())
-    return tuple(layer_shape(_graph_layer(layer, maps, widths), graph) for layer in layers)
+    filled = tuple(_graph_layer(layer, maps, widths) for layer in layers)
+    return Graph(network.name, INPUT, layers[-1].name, maps, filled)
 
 
 def _without_quantisations(layers: Sequence[LayerDescription]) -> tuple[LayerDescription, ...]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sim.networks.network import Network
+from sim.networks.description import DescribedNetwork
 from sim.networks.plain import alexnet, vgg16
 from sim.networks.residual import resnet18, resnet50
 
 __all__ = ["NETWORKS"]
 
-NETWORKS: dict[str, Callable[[], Network]] = {
+NETWORKS: dict[str, Callable[[], DescribedNetwork]] = {
     "alexnet": alexnet,
     "vgg16": vgg16,
     "resnet18": resnet18,

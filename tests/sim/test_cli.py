@@ -27,7 +27,8 @@ from sim.commands import run as run_command
 from sim.commands import wave
 from sim.errors import UserError
 from sim.importers import ModelError
-from sim.models import data_file
+from sim.models import PICTURE, data_file
+from sim.networks.weights import NOTE
 from sim.runner import TestsFailed
 from tests.sim.test_report import RUN
 
@@ -248,9 +249,20 @@ def test_run_that_differs(host: SimpleNamespace, capfd: pytest.CaptureFixture[st
     assert "DIFFERENCE conv1" in capfd.readouterr().out
 
 
+def test_run_with_random_weights(host: SimpleNamespace, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "resnet18", "--bits", "hawq-v3/low", "--engine", "model"]) == 0
+    (request,) = host.requests
+    assert (request.model, request.bits, request.note) == ("resnet18", None, NOTE)
+    assert [Path(one.file).name for one in request.inputs] == [PICTURE]
+    convolution = next(layer for layer in request.graph.layers if layer.name == "stage2.unit1.conv2")
+    assert convolution.weight_bits == 4
+    assert "conv1" in capfd.readouterr().out
+
+
 def test_run_unknown_model(refuses: Refuses) -> None:
     refuses(
-        "model must be one of resnet8 or a .tflite or .onnx file, not 'lenet'; the nearest is 'resnet8'",
+        "model must be one of resnet8, alexnet, vgg16, resnet18, resnet50 or a .tflite or .onnx file, not 'lenet'; "
+        "the nearest is 'alexnet'",
         "run",
         "lenet",
         "--input",

@@ -69,7 +69,8 @@ def test_missing_model(refuses: Refuses) -> None:
 
 def test_unknown_model(refuses: Refuses) -> None:
     refuses(
-        r"model must be one of resnet8 or a \.tflite or \.onnx file, not 'resnet'; the nearest is 'resnet8'",
+        r"model must be one of resnet8, alexnet, vgg16, resnet18, resnet50 or a \.tflite or \.onnx file, not 'resnet'; "
+        r"the nearest is 'resnet8'",
         *run(model="resnet"),
     )
 
@@ -166,7 +167,7 @@ def test_bits_file(refuses: Refuses, folder: Path, content: str, text: str) -> N
     [
         ("resnet18", "17", "the width must be a whole number from 1 to 16, not 17"),
         ("alexnet", "hawq-v3/low", "hawq-v3 has widths for resnet18, resnet50, not for alexnet"),
-        ("resnet18", "hawq-v3/lo", "hawq-v3 widths must be one of .*, not 'hawq-v3/lo'; the nearest is 'low'"),
+        ("resnet18", "hawq-v3/lo", "hawq-v3 widths must be one of .*, not 'lo'; the nearest is 'low'"),
         ("resnet18", "own", "network resnet18 has no widths of its own; give a number from 1 to 16"),
     ],
 )

@@ -8,8 +8,8 @@ from PIL import Image
 
 from golden.graph import FeatureMap
 from sim.errors import UserError
-from sim.models import data_file
-from sim.pictures import load_input, load_inputs, quantise
+from sim.models import PICTURE, data_file
+from sim.pictures import fitted, load_input, load_inputs, quantise, stored_pixels
 
 WANTED = FeatureMap("input", (32, 32, 3), bits=8, zero=0, scale=1.0)
 GREY = FeatureMap("input", (4, 6, 1), bits=8, zero=128, scale=0.5)
@@ -141,3 +141,58 @@ def test_picture_for_a_network_of_other_things() -> None:
         UserError, match=r"^input \S+\.png must be an \.npy file: the model takes 10x49x2 numbers, no picture$"
     ):
         load_input(CAT, wanted)
+
+
+# ---- pictures that are fitted
+
+
+IMAGENET = FeatureMap("input", (224, 224, 3), bits=8, zero=128, scale=1.0)
+
+
+def test_packaged_picture_has_the_size() -> None:
+    (one,) = load_input(data_file(PICTURE), IMAGENET, fit=True)
+    with Image.open(data_file(PICTURE)) as picture:
+        assert picture.size == (224, 224)
+        assert np.array_equal(one.values.astype(int) + 128, np.asarray(picture.convert("RGB")).astype(int))
+    assert data_file(PICTURE).stat().st_size <= 60_000
+
+
+@pytest.mark.parametrize(("width", "height", "columns"), [(512, 256, 128), (1024, 512, 256), (300, 150, 75)])
+def test_the_middle_of_a_wide_picture_is_cut_out(width: int, height: int, columns: int) -> None:
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[:, columns : width - columns] = 200  # the middle square
+    found = fitted(Image.fromarray(pixels), 224, 224)
+    assert found.shape == (224, 224, 3)
+    assert (found == 200).all()
+
+
+def test_a_picture_becomes_256_high_before_it_is_cut() -> None:
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 300, axis=1)
+    found = fitted(Image.fromarray(ramp), 224, 224)
+    assert np.array_equal(found[:, 0, 0], np.arange(16, 240))
+    assert np.array_equal(found, np.broadcast_to(found[:, :1, :1], found.shape))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK"])
+def test_pictures_of_all_kinds_are_made_rgb(tmp_path: Path, mode: str) -> None:
+    name = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    Image.new(mode, (40, 30)).save(name)
+    (one,) = load_input(name, IMAGENET, fit=True)
+    assert one.values.shape == (224, 224, 3)
+    assert one.values.dtype == np.int8
+
+
+def test_brightness_of_16_bits_is_refused(tmp_path: Path) -> None:
+    Image.new("I;16", (40, 30)).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.png must be a picture of 8 bits a colour, not 16-bit grey$"):
+        load_input(tmp_path / "a.png", IMAGENET, fit=True)
+
+
+@pytest.mark.parametrize(("bits", "wanted"), [(1, [0, 0, 1]), (4, [0, 6, 15]), (8, [0, 100, 255]), (9, [0, 200, 510])])
+def test_bytes_at_other_widths(bits: int, wanted: list[int], tmp_path: Path) -> None:
+    pixels = np.array([0, 100, 255], np.uint8)
+    assert stored_pixels(pixels, bits).tolist() == wanted
+    Image.fromarray(np.broadcast_to(pixels, (4, 6, 3))).save(tmp_path / "a.png")
+    (one,) = load_input(tmp_path / "a.png", FeatureMap("input", (4, 6, 3), bits, zero=0, scale=1.0), fit=True)
+    assert one.values.dtype == (np.int8 if bits <= 8 else np.int16)
+    assert (one.values[1, 2].astype(int) + (1 << (bits - 1))).tolist() == wanted

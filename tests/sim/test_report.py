@@ -100,6 +100,12 @@ def test_energy_is_the_sum_when_every_layer_has_one() -> None:
     assert dataclasses.replace(RUN, layers=[layers[0], POOL]).energy_pj is None
 
 
+def test_a_note_is_told_to_people_and_to_programs() -> None:
+    noted = dataclasses.replace(RUN, note="weights are random")
+    assert "\nweights are random\n" in printed(noted)
+    assert run_json(noted)["note"] == "weights are random"
+
+
 def test_run_without_layers() -> None:
     assert dataclasses.replace(RUN, layers=[]).cycles == 0
 
