@@ -83,6 +83,7 @@ lint: setup
 
 # Simulations are short here, so builds that take less time are sooner done.
 test: export BFIMNA_OPTIMISATION = -O1
+test: export BFIMNA_TURBO_OPTIMISATION = -O1
 test: lint
 	$(BIN)/pytest -n 2 --dist worksteal -m 'not slow'
 

@@ -36,6 +36,7 @@ RECIPE = 1
 
 _PREFIX = "Vtile"
 _LIBRARY = "tile.so"
+_MODEL = "model.h"
 _CLOCK = re.compile(r"\b(\w*trigprevexpr\w*__clk__\d+)\b")
 """Where a model remembers what its clock was; without it a clock that falls costs an evaluation."""
 
@@ -178,13 +179,13 @@ def _compile(
 
     position_independent = ("-CFLAGS", "-fPIC", "-LDFLAGS", "-shared", "-o", _LIBRARY)
     run(str(tool.program), *_FLAGS, *position_independent, "-Mdir", ".", "tile.v", str(HARNESS))
-    (folder / "model.h").write_text(_model(folder, config), encoding="utf-8")
+    (folder / _MODEL).write_text(_model(folder, config), encoding="utf-8")
     runtime.bring(folder)
     variables = [f"OPT_FAST={optimisation}", f"CXX={compiler}", f"LINK={compiler}", *tool.make_variables]
     run("make", "-s", "-j", "2", "-f", f"{_PREFIX}.mk", *variables)
     runtime.keep(folder)
     for left in folder.iterdir():
-        if left.suffix in _LEFT:
+        if left.suffix in _LEFT and left.name != _MODEL:
             left.unlink()
 
 
