@@ -96,13 +96,19 @@ class Responders(Component):
         extended = [*filled] + [filled[-1]] * (config.total_bits - config.fill_bits)
         summed, overflows = self._add(m, total, extended, Const(0, size))
         last = control.valid & control.last
-        given = [Signal(size, name=f"given_{bit}") for bit in range(config.total_bits)]
-        m.d.comb += [self.overflow.eq(last & overflows.any()), *(plane.eq(self.load_plane) for plane in given)]
-        with m.If(self.set):
-            m.d.comb += [plane.eq(self.constant[bit].replicate(size)) for bit, plane in enumerate(given)]
-        for bit, (plane, sums, others) in enumerate(zip(total, summed, given, strict=True)):
-            with m.If(last | self.set | (self.load & (self.load_index <= bit))):
-                m.d.sync += plane.eq(Mux(last, sums, others))
+        m.d.comb += self.overflow.eq(last & overflows.any())
+        if size <= WORDS:
+            self._write_totals(m, total, summed, last)
+        else:
+            # A case for each, so that a simulator works out no more than one.
+            with m.If(last):
+                m.d.sync += [plane.eq(new) for plane, new in zip(total, summed, strict=True)]
+            with m.Elif(self.set):
+                m.d.sync += [plane.eq(self.constant[bit].replicate(size)) for bit, plane in enumerate(total)]
+            with m.Elif(self.load):
+                for bit, plane in enumerate(total):
+                    with m.If(self.load_index <= bit):
+                        m.d.sync += plane.eq(self.load_plane)
 
         # The snapshot is drained while the totals already serve the next output.
         drained = [Signal(size, name=f"drained_{bit}", reset_less=True) for bit in range(config.total_bits)]
@@ -112,6 +118,15 @@ class Responders(Component):
         with m.Elif(self.drain):
             m.d.sync += [plane.eq(above) for plane, above in pairwise(drained)]
         return EnableInserter(self.run)(m)
+
+    def _write_totals(self, m: Module, total: Sequence[Signal], summed: Planes, last: Value) -> None:
+        """The totals take sums, a constant or a plane: one function of four inputs behind an enable for each plane."""
+        size = self.config.outputs
+        for bit, (plane, sums) in enumerate(zip(total, summed, strict=True)):
+            given = Signal(size, name=f"given_{bit}")
+            m.d.comb += given.eq(Mux(self.set, self.constant[bit].replicate(size), self.load_plane))
+            with m.If(last | self.set | (self.load & (self.load_index <= bit))):
+                m.d.sync += plane.eq(Mux(last, sums, given))
 
     def _count(self, m: Module) -> Planes:
         """Add the G planes of the tags: full adders take three planes of a weight to one, and carry one up."""
