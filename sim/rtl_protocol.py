@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from golden.engine import Job, TileError
 from hw.config import TileConfig
-from hw.counter_map import COUNTERS
+from hw.counter_map import COUNTERS, WRAPPED
 from hw.isa import ErrorCode
 
 __all__ = ["TIMEOUT_CYCLES", "JobMessage", "OutcomeMessage", "checked_counters"]
@@ -63,7 +63,8 @@ def checked_counters(
     Raises
     ------
     TileError
-        If the tile did not end, did not take every beat of a run that ended well, or is of another config.
+        If the tile did not end, did not take every beat of a run that ended well, is of another config, or counted
+        further than its counters go.
     """
     if answer.timed_out:
         raise TileError(
@@ -75,6 +76,8 @@ def checked_counters(
     identity = answer.counters["identity.config"]
     if identity != config.hash:
         raise TileError(f"the hardware must have config hash {config.hash_text}, not {identity:016x}")
+    if any(value >> WRAPPED & 1 for name, value in answer.counters.items() if name != "identity.config"):
+        raise TileError(f"the run must fit counters of {config.counter_bits} bits, but one of them wrapped")
     return {
         counter.name: answer.counters[counter.name]
         for counter in COUNTERS

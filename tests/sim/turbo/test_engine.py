@@ -124,6 +124,23 @@ def test_run_that_takes_too_long_is_given_up(engine: TurboEngine) -> None:
     compare(engine, Job(store_program(CONFIG)), golden)
 
 
+@pytest.mark.slow
+def test_counters_that_wrap() -> None:
+    config = CONFIG.replace(counter_bits=16, activity=False, name="short-counters")
+    fill = Instruction(Opcode.FILL, d=0, d_width=20)
+    rounds = [(1 << 16) // 22 - 1, (1 << 16) // 22 + 1]  # a FILL and an END in 22 cycles
+    fits, wraps = (
+        Job(Program.build([Instruction(Opcode.LOOP, constant=n), fill, Instruction(Opcode.END), HALT], config))
+        for n in rounds
+    )
+    with TurboEngine(config) as engine:
+        cycles = engine.run(fits).cycles
+        assert 65_000 < cycles < 1 << 16
+        with pytest.raises(TileError, match=r"^the run must fit counters of 16 bits, but one of them wrapped$"):
+            engine.run(wraps)
+        assert engine.run(fits).cycles == cycles
+
+
 def test_error_of_the_tile_is_an_outcome(engine: TurboEngine) -> None:
     wrong = Program((Instruction(Opcode.FILL, d=CONFIG.columns - 1, d_width=2), HALT), CONFIG.hash)
     outcome = engine.run(Job(wrong))
