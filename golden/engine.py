@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,54 @@ from hw.config import TileConfig
 from hw.counter_map import total_cycles
 from hw.isa import ErrorCode, Program
 
-__all__ = ["Bits", "Engine", "Job", "Outcome", "TileError"]
+__all__ = ["Bits", "Engine", "Job", "Outcome", "PackedPlanes", "TileError"]
 
 Bits = NDArray[np.uint8]
 """Planes of one LOAD or STORE: 0/1, shape (planes, bits of a plane)."""
+
+
+class PackedPlanes(Sequence[Bits]):
+    """The planes of all LOADs of a run in one array of bytes, which takes much less time than an array for each.
+
+    As a sequence, it has the planes of each LOAD.
+
+    Parameters
+    ----------
+    content : bytes, plane after plane, each beginning with a new byte, the lowest bit first.
+    shapes : planes and bits of a plane of every LOAD, in the order of execution: (LOADs, 2).
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer bytes than the shapes ask for.
+    """
+
+    def __init__(self, content: NDArray[np.uint8], shapes: NDArray[np.int64]) -> None:
+        """Take the bytes and what they mean."""
+        self.content, self.shapes = content, shapes
+        sizes = shapes[:, 0] * -(-shapes[:, 1] // 8)
+        self._ends = np.cumsum(sizes)
+        if sizes.sum() != content.size:
+            raise ValueError(f"planes must have {sizes.sum()} bytes in all, not {content.size}")
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    @overload
+    def __getitem__(self, index: int) -> Bits: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Bits]: ...
+
+    def __getitem__(self, index: int | slice) -> Bits | list[Bits]:
+        if isinstance(index, slice):
+            return [self[one] for one in range(len(self))[index]]
+        number = range(len(self))[index]
+        planes, bits = (int(size) for size in self.shapes[number])
+        end = int(self._ends[number])
+        size = -(-bits // 8)
+        packed = np.reshape(self.content[end - planes * size : end], (planes, size))
+        return np.unpackbits(packed, axis=1, count=bits, bitorder="little")
 
 
 class TileError(RuntimeError):
@@ -34,7 +78,8 @@ class Job:
     Parameters
     ----------
     program : what it executes.
-    planes : for every LOAD, in the order of execution, its planes: shape (d_width, R, S or G).
+    planes : for every LOAD, in the order of execution, its planes: shape (d_width, R, S or G). Engines may look for
+        :class:`PackedPlanes`.
     """
 
     program: Program

@@ -160,7 +160,7 @@ class Network:
         output = self.alphabet.zeros(height * width * channels, bits)
         counters: dict[str, int] = {}
         for number, job in enumerate(plan.jobs):
-            outcome = engine.run(Job(job.program, [planes.planes(job, source) for source in job.loads]))
+            outcome = engine.run(Job(job.program, planes.job_planes(job)))
             if outcome.error is not ErrorCode.NONE:
                 raise TileError(
                     f"layer {layer.name!r}, job {number}: the tile raised error {ErrorCode(outcome.error).name} at "
@@ -171,7 +171,10 @@ class Network:
             for sink, result in zip(job.stores, outcome.planes, strict=True):
                 targets = rows[sink.first_row : sink.first_row + sink.rows]
                 known = targets >= 0
-                output[targets[known]] = result[:, known].T
+                if known.all():
+                    output[targets] = result.T
+                else:
+                    output[targets[known]] = result[:, known].T
         return output.reshape(height, width, channels, bits), counters
 
 

@@ -398,4 +398,4 @@ def layer_job(name: str, layer_name: str | None, number: int, config: TileConfig
     planes.begin([to_bits(maps[source].astype(np.int64), graph.maps[source].bits) for source in layer.inputs])
     job = plan.jobs[number]
     what = f"layer {layer.name} of {name}, program {number} of 0 to {count - 1}"
-    return what, Job(job.program, [planes.planes(job, source) for source in job.loads])
+    return what, Job(job.program, planes.job_planes(job))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from golden.engine import Bits
 from golden.graph import Integers
 
-__all__ = ["PLAIN", "Alphabet", "Symbols", "flat_map", "from_bits", "pack_taps", "shifted", "to_bits"]
+__all__ = ["PLAIN", "Alphabet", "Symbols", "flat_map", "from_bits", "pack_bits", "pack_taps", "shifted", "to_bits"]
 
 Symbols = NDArray[Any]
 """Bits, or whatever stands for them: any integer dtype."""
@@ -45,14 +45,25 @@ PLAIN = Alphabet()
 
 
 def to_bits(numbers: Integers, bits: int) -> Bits:
-    """The lowest ``bits`` bits of integers (two's complement), lowest first, on a new last axis."""
-    positions = np.arange(bits, dtype=np.int64)
-    return ((numbers.astype(np.int64)[..., None] >> positions) & 1).astype(np.uint8)
+    """The lowest ``bits`` bits, at most 64, of integers (two's complement), lowest first, on a new last axis."""
+    size = next(size for size in (1, 2, 4, 8) if bits <= 8 * size)
+    words = np.ascontiguousarray(numbers).astype(f"<i{size}")
+    unpacked = np.unpackbits(words.reshape(-1).view(np.uint8).reshape(-1, size), axis=1, count=bits, bitorder="little")
+    return unpacked.reshape(*numbers.shape, bits)
 
 
 def from_bits(bits: Bits) -> Integers:
     """Unsigned integers from 0/1 on the last axis, lowest first: int64 of the shape without that axis."""
-    return bits.astype(np.int64) @ (np.int64(1) << np.arange(bits.shape[-1], dtype=np.int64))
+    packed = np.packbits(bits, axis=-1, bitorder="little")
+    numbers = np.zeros(bits.shape[:-1], np.int64)
+    for place in range(packed.shape[-1]):
+        numbers |= packed[..., place].astype(np.int64) << (8 * place)
+    return numbers
+
+
+def pack_bits(planes: Bits) -> NDArray[np.uint8]:
+    """Planes with their last axis as bytes, the lowest bit first."""
+    return np.packbits(planes, axis=-1, bitorder="little")
 
 
 def flat_map(stored: Symbols, pad_value: int, alphabet: Alphabet) -> Symbols:

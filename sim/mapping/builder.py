@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from golden.laws import run_law
+import numpy as np
+from numpy.typing import NDArray
+
+from golden.laws import plane_size, run_law
 from hw.config import TileConfig
 from hw.isa import CLAMP_BITS, ConstantKind, Instruction, LoadKind, Opcode, Owner, Program, StoreKind, clamp_constant
 
@@ -59,6 +62,12 @@ class Routine:
     def starts(self) -> tuple[int, ...]:
         """Addresses of the INITs."""
         return tuple(address for address, op in enumerate(self.instructions) if op.opcode == Opcode.INIT)
+
+    @cached_property
+    def load_shapes(self) -> NDArray[np.int64]:
+        """Planes and bits of a plane of every LOAD, in the order of execution: (LOADs, 2)."""
+        shapes = [(op.d_width, plane_size(op, self.config)) for op in self.instructions if op.opcode == Opcode.LOAD]
+        return np.array(shapes, np.int64).reshape(-1, 2)
 
     @property
     def dots(self) -> int:

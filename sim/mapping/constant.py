@@ -33,6 +33,7 @@ from sim.mapping.builder import Builder, JobPlan, Source, equal_parts, row_piece
 from sim.mapping.digits import signed_digits
 from sim.mapping.elementwise import OperandLoad, operand_planes
 from sim.mapping.errors import MappingError
+from sim.mapping.feeder import Feeder
 from sim.mapping.geometry import window_elements, window_positions
 from sim.mapping.immediate import MAXIMUM_SUM, Immediate, emit_limit, emit_product
 from sim.mapping.running_sum import RunningSum
@@ -379,7 +380,7 @@ class _Layer:
             stores.append((stored, builder.store_rows(stored, bits, blocks, index * self.config.rows)))
 
 
-class ConstantFeeder:
+class ConstantFeeder(Feeder):
     """Planes of a layer in mode ``constant``: the taps of its windows.
 
     Parameters

@@ -10,23 +10,27 @@ narrower times a little wider takes fewer cycles.  The cheapest layout by the la
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from golden.engine import PackedPlanes
 from golden.graph import Conv, Integers
 from hw.config import TileConfig
-from sim.mapping.bits import Alphabet, Symbols, flat_map, pack_taps, shifted, to_bits
-from sim.mapping.builder import JobPlan, Source
+from sim.mapping.bits import PLAIN, Alphabet, Symbols, flat_map, pack_bits, pack_taps, shifted, to_bits
+from sim.mapping.builder import JobPlan, Routine, Source
 from sim.mapping.dot import BiasLoad, BroadcastLoad, DotShape, ResidentLoad, Segment
 from sim.mapping.dot_layer import check_columns, constant_planes, dot_jobs, estimate
+from sim.mapping.feeder import Feeder
 from sim.mapping.geometry import window_elements, window_positions
 from sim.mapping.requantize import ConstantLoad
 from sim.mapping.shapes import ConvShape
 
 _SCALE = 8
+_PART = 64  # pixels or channels whose bits are unpacked at a time
 _DIGITS = (8, 4, 3, 2, 1)  # bits of a digit of 8 bits, for 1, 2, 3, 4 and 8 digits
 
 __all__ = ["ConvFeeder", "ConvLayout", "conv_jobs", "conv_layout"]
@@ -161,7 +165,38 @@ def conv_jobs(layout: ConvLayout, layer: Conv | None) -> tuple[JobPlan, ...]:
     )
 
 
-class ConvFeeder:
+@dataclass(frozen=True)
+class _Order:
+    """The LOADs of a routine: broadcast operands of all of them, and what comes between.
+
+    Parameters
+    ----------
+    sums, tiles : of every broadcast operand, in the order of execution.
+    parts : in that order, a run of broadcast operands, or another source.
+    """
+
+    sums: Integers
+    tiles: Integers
+    parts: tuple[slice | Source, ...]
+
+
+def _order(sources: Sequence[Source]) -> _Order:
+    operands: list[tuple[int, int]] = []
+    parts: list[slice | Source] = []
+    for broadcasts, group in itertools.groupby(sources, lambda source: isinstance(source, BroadcastLoad)):
+        if not broadcasts:
+            parts += group
+            continue
+        first = len(operands)
+        for source in group:
+            assert isinstance(source, BroadcastLoad)
+            operands += source.operands
+        parts.append(slice(first, len(operands)))
+    pairs = np.array(operands, np.int64).reshape(-1, 2)
+    return _Order(pairs[:, 0], pairs[:, 1], tuple(parts))
+
+
+class ConvFeeder(Feeder):
     """Planes of a convolution.
 
     Parameters
@@ -176,10 +211,13 @@ class ConvFeeder:
         self.layout, self.layer, self.alphabet = layout, layer, alphabet
         shape = self.shape = layout.shape
         self.config = layout.config
-        weights = to_bits(layer.weights.reshape(layer.weights.shape[0], -1), layer.weight_bits)
-        # (output channels, elements of the window, digits * width)
-        self._weights = shifted(weights, layout.digit_bits, layout.digits, signed=True, alphabet=alphabet)
+        # Planes are kept as bytes where a row block has whole ones; the methods that begin with _rows give them so.
+        self._packed = alphabet == PLAIN and self.config.outputs % 8 == 0
+        self._block = self.config.outputs // 8 if self._packed else self.config.outputs
+        self._orders: dict[int, tuple[Routine, _Order]] = {}
         self._constant_sets: dict[int, Symbols] = {}
+        self._biases: dict[int, Symbols] = {}
+        self._constants: tuple[JobPlan, ConstantLoad, Symbols] | None = None
         self._latest: tuple[int, Symbols] | None = None
         self._items: Symbols | None = self._broadcast_weights() if layout.on_pixels else None
         self._positions = window_positions(
@@ -192,73 +230,106 @@ class ConvFeeder:
         self._map = flat_map(stored[0], self.layer.pad_value, self.alphabet)
         self._latest = None
         if not self.layout.on_pixels:
-            self._items = self._pack(self._windows(np.arange(self.layout.pixels), 0)).transpose(3, 0, 1, 2)
+            pixels = np.arange(self.layout.pixels, dtype=np.int64)
+            parts = [self._windows(pixels[first : first + _PART], 0) for first in range(0, len(pixels), _PART)]
+            self._items = np.concatenate([self._item_rows(part) for part in parts])
 
     def planes(self, job: JobPlan, source: Source) -> Symbols:
         """The planes of one LOAD."""
-        config = self.config
+        rows = self._rows_of(job, source)
+        if not self._packed:
+            return rows
+        if isinstance(source, BroadcastLoad) or (isinstance(source, ConstantLoad) and source.spread):
+            bits = self.config.taps
+        else:
+            whole = isinstance(source, ResidentLoad | ConstantLoad) and source.block is None
+            bits = self.config.rows if whole else self.config.outputs
+        return np.unpackbits(rows, axis=1, count=bits, bitorder="little")
+
+    def job_planes(self, job: JobPlan) -> Sequence[Symbols]:
+        """The planes of every LOAD; packed where bits are plain and row blocks have whole bytes."""
+        if not self._packed:
+            return super().job_planes(job)
+        routine = job.routine
+        if id(routine) not in self._orders:
+            self._orders[id(routine)] = (routine, _order(routine.loads))
+        order = self._orders[id(routine)][1]
+        assert self._items is not None
+        operands = self._items[_items(job)[order.sums], order.tiles]
+        parts = [operands[part] if isinstance(part, slice) else self._rows_of(job, part) for part in order.parts]
+        return PackedPlanes(np.concatenate([part.reshape(-1) for part in parts]), routine.load_shapes)
+
+    def rows(self, job: JobPlan) -> Integers:
+        """Output element of every row."""
+        channels = self.shape.output_size[2]
+        rows = np.full(self.config.rows, -1, np.int64)
+        members = self._members(job)
+        items = _items(job)[:, None]
+        elements = members * channels + items if self.layout.on_pixels else items * channels + members
+        rows[: members.size] = np.where(members < 0, -1, elements).reshape(-1)
+        return rows
+
+    def _members(self, job: JobPlan) -> Integers:
+        """The pixel, or the output channel, of every row of the used row blocks: (row blocks, S), -1 for none."""
+        residents = np.array([resident for resident, _ in job.work], np.int64)
+        if self.layout.on_pixels:
+            residents //= self.layout.groups
+        members = residents[:, None] * self.config.outputs + np.arange(self.config.outputs, dtype=np.int64)
+        return np.where(members < self._spread, members, -1)
+
+    @property
+    def _spread(self) -> int:
+        """Pixels or channels that are spread over the outputs."""
+        return self.layout.pixels if self.layout.on_pixels else self.shape.output_size[2]
+
+    def _range(self, group: int) -> Integers:
+        """The pixels or output channels of a group of S."""
+        first = group * self.config.outputs
+        return np.arange(first, min(first + self.config.outputs, self._spread), dtype=np.int64)
+
+    def _rows_of(self, job: JobPlan, source: Source) -> Symbols:
         if isinstance(source, BroadcastLoad):
             assert self._items is not None
             return np.concatenate([self._items[job.work[sum_][1], tile] for sum_, tile in source.operands])
         if isinstance(source, ResidentLoad):
-            planes = self._resident(job.work[source.sum][0])[source.tile, source.first : source.first + source.planes]
-            if source.block is None:
-                return planes
-            return planes[:, source.block * config.outputs : (source.block + 1) * config.outputs]
-        bias_bits = self.shape.requantize.accumulator_bits
+            rows = self._resident(job.work[source.sum][0])[source.tile, source.first : source.first + source.planes]
+            return self._only(rows, source.block)
         if isinstance(source, BiasLoad):
-            channels = self._channels(job.work[source.sum][0])
-            bias = np.zeros(config.outputs, np.int64)
-            bias[: len(channels)] = self.layer.rescale.bias[channels]
-            return self.alphabet.encode(to_bits(bias, bias_bits).T)
+            return self._bias(job.work[source.sum][0])
         assert isinstance(source, ConstantLoad)
-        if self.layout.on_pixels:
-            entries = np.array([item for _, item in job.work], np.int64)
-        else:
-            entries = self._row_channels(job)
-        bits = self.shape.requantize.operand_bits
-        return constant_planes(source, self.layer.rescale, entries, bits, config, self.alphabet)
+        whole = dataclasses.replace(source, block=None)
+        if self._constants is None or self._constants[0] is not job or self._constants[1] != whole:
+            entries = _items(job) if self.layout.on_pixels else self._members(job).reshape(-1)
+            bits = self.shape.requantize.operand_bits
+            planes = constant_planes(whole, self.layer.rescale, entries, bits, self.config, self.alphabet)
+            self._constants = (job, whole, self._row(planes))
+        return self._only(self._constants[2], source.block)
 
-    def rows(self, job: JobPlan) -> Integers:
-        """Output element of every row."""
-        size, channels = self.config.outputs, self.shape.output_size[2]
-        rows = np.full(self.config.rows, -1, np.int64)
-        if self.layout.on_pixels:
-            for block, (resident, item) in enumerate(job.work):
-                pixels = self._pixels(resident)
-                rows[block * size : block * size + len(pixels)] = pixels * channels + item
-            return rows
-        known = self._row_channels(job)
-        pixel = np.repeat(np.array([item for _, item in job.work], np.int64), size)
-        rows[: len(known)] = np.where(known >= 0, pixel * channels + known, -1)
-        return rows
+    def _only(self, rows: Symbols, block: int | None) -> Symbols:
+        """Of planes of all rows those of a row block."""
+        return rows if block is None else rows[:, block * self._block : (block + 1) * self._block]
 
-    def _pixels(self, resident: int) -> Integers:
-        first = resident // self.layout.groups * self.config.outputs
-        return np.arange(first, min(first + self.config.outputs, self.layout.pixels), dtype=np.int64)
+    def _row(self, planes: Symbols) -> Symbols:
+        return pack_bits(planes) if self._packed else planes
 
-    def _channels(self, resident: int) -> Integers:
-        first = resident * self.config.outputs
-        return np.arange(first, min(first + self.config.outputs, self.shape.output_size[2]), dtype=np.int64)
-
-    def _row_channels(self, job: JobPlan) -> Integers:
-        """Output channel of every row of the used row blocks, -1 for none."""
-        rows = np.full((len(job.work), self.config.outputs), -1, np.int64)
-        for block, (resident, _) in enumerate(job.work):
-            channels = self._channels(resident)
-            rows[block, : len(channels)] = channels
-        return rows.reshape(-1)
+    def _bias(self, resident: int) -> Symbols:
+        if resident not in self._biases:
+            channels = self._range(resident)
+            bias = np.zeros(self.config.outputs, np.int64)
+            bias[: len(channels)] = self.layer.rescale.bias[channels]
+            bits = to_bits(bias, self.shape.requantize.accumulator_bits)
+            self._biases[resident] = self._row(self.alphabet.encode(np.ascontiguousarray(bits.T)))
+        return self._biases[resident]
 
     def _resident(self, resident: int) -> Symbols:
         """The planes of a resident set: (tap tiles, bits, rows)."""
         if not self.layout.on_pixels:
             if resident not in self._constant_sets:
-                weights = self._weights[self._channels(resident)]
-                self._constant_sets[resident] = self._pack_rows(weights)
+                self._constant_sets[resident] = self._resident_rows(self._weights(self._range(resident)))
             return self._constant_sets[resident]
         if self._latest is None or self._latest[0] != resident:
-            windows = self._windows(self._pixels(resident), resident % self.layout.groups)
-            self._latest = (resident, self._pack_rows(windows))
+            group, part = divmod(resident, self.layout.groups)
+            self._latest = (resident, self._resident_rows(self._windows(self._range(group), part)))
         return self._latest[1]
 
     def _windows(self, pixels: Integers, group: int) -> Symbols:
@@ -277,26 +348,45 @@ class ConvFeeder:
             windows = np.concatenate([windows, self.alphabet.zeros(*windows.shape[:2], missing)], axis=2)
         return windows
 
+    def _weights(self, channels: Integers) -> Symbols:
+        """The weights of output channels: (channels, elements of the window, digits * width)."""
+        layer, layout = self.layer, self.layout
+        bits = to_bits(layer.weights[channels].reshape(len(channels), -1), layer.weight_bits)
+        return shifted(bits, layout.digit_bits, layout.digits, signed=True, alphabet=self.alphabet)
+
     def _pack(self, elements: Symbols) -> Symbols:
         """Planes (tap tiles, bits, taps, outputs) of (outputs, elements, digits * width)."""
         planes = pack_taps(elements, self.layout.digits, self.layout.dot.tiles, self.config.taps, self.alphabet)
         return planes.reshape(*planes.shape[:2], self.config.taps, -1)
 
-    def _pack_rows(self, elements: Symbols) -> Symbols:
+    def _resident_rows(self, elements: Symbols) -> Symbols:
         """Planes (tap tiles, bits, rows) of at most S outputs; the others get constant zeros."""
         missing = self.config.outputs - len(elements)
         if missing:
             elements = np.concatenate([elements, self.alphabet.zeros(missing, *elements.shape[1:])])
         planes = self._pack(elements)
-        return planes.reshape(*planes.shape[:2], -1)
+        return self._row(planes.reshape(*planes.shape[:2], -1))
+
+    def _item_rows(self, elements: Symbols) -> Symbols:
+        """Planes (items, tap tiles, bits, taps) of (items, elements, digits * width)."""
+        return self._row(np.ascontiguousarray(self._pack(elements).transpose(3, 0, 1, 2)))
 
     def _broadcast_weights(self) -> Symbols:
         """Weights of every output channel on its taps: (output channels, tap tiles, bits, taps)."""
         layout, shape = self.layout, self.shape
-        if not shape.depthwise:
-            return np.ascontiguousarray(self._pack(self._weights).transpose(3, 0, 1, 2))
-        channels, size, bits = self._weights.shape
-        slots = np.arange(channels) // shape.depth_multiplier % layout.group
-        spread = self.alphabet.zeros(channels, layout.group, size, bits)
-        spread[np.arange(channels), slots] = self._weights
-        return np.ascontiguousarray(self._pack(spread.reshape(channels, -1, bits)).transpose(3, 0, 1, 2))
+        parts: list[Symbols] = []
+        for first in range(0, shape.output_size[2], _PART):
+            channels = np.arange(first, min(first + _PART, shape.output_size[2]), dtype=np.int64)
+            weights = self._weights(channels)
+            if shape.depthwise:
+                slots = channels // shape.depth_multiplier % layout.group
+                spread = self.alphabet.zeros(len(channels), layout.group, *weights.shape[1:])
+                spread[np.arange(len(channels)), slots] = weights
+                weights = spread.reshape(len(channels), -1, weights.shape[2])
+            parts.append(self._item_rows(weights))
+        return np.concatenate(parts)
+
+
+def _items(job: JobPlan) -> Integers:
+    """The broadcast item of every sum of a job."""
+    return np.array([item for _, item in job.work], np.int64)

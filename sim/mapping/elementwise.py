@@ -13,6 +13,7 @@ from hw.isa import LoadKind, Opcode, Owner
 from sim.mapping.bits import Alphabet, Symbols
 from sim.mapping.builder import Builder, JobPlan, Routine, Source, equal_parts, row_pieces
 from sim.mapping.errors import MappingError
+from sim.mapping.feeder import Feeder
 from sim.mapping.rounded_sum import RoundedFields, emit_rounded_sum, rounded_fields
 from sim.mapping.shapes import ElementwiseShape, LayerShape
 
@@ -242,7 +243,7 @@ def emit_elementwise(
     return value
 
 
-class ElementwiseFeeder:
+class ElementwiseFeeder(Feeder):
     """Planes of an element-wise layer.
 
     Parameters

@@ -22,6 +22,7 @@ from hw.isa import LoadKind, Opcode, Owner
 from sim.mapping.bits import Alphabet, Symbols, flat_map, pack_taps, to_bits
 from sim.mapping.builder import Builder, JobPlan, Source, row_pieces
 from sim.mapping.dot_layer import constant_planes
+from sim.mapping.feeder import Feeder
 from sim.mapping.geometry import window_elements, window_positions
 from sim.mapping.lut_layout import LutLayout, candidates
 from sim.mapping.lut_tiling import Pass, Tiling, Unit
@@ -208,7 +209,7 @@ def _emit_bias(builder: Builder, tiling: Tiling, blocks: int) -> None:
     )
 
 
-class LutFeeder:
+class LutFeeder(Feeder):
     """Planes of a convolution in mode ``lut``.
 
     Parameters

@@ -16,6 +16,7 @@ from sim.mapping.dot import BroadcastLoad, DotShape, ResidentLoad, Segment
 from sim.mapping.dot_layer import check_columns, constant_planes, dot_jobs
 from sim.mapping.elementwise import ElementBatch, OperandLoad, element_jobs, load_operand, operand_planes, result_rows
 from sim.mapping.errors import MappingError
+from sim.mapping.feeder import Feeder
 from sim.mapping.geometry import window_positions
 from sim.mapping.requantize import ConstantLoad
 from sim.mapping.shapes import AveragePoolShape, MaxPoolShape
@@ -90,7 +91,7 @@ def average_jobs(layout: AverageLayout, layer: AveragePool | None) -> tuple[JobP
     )
 
 
-class AverageFeeder:
+class AverageFeeder(Feeder):
     """Planes of an average pool.
 
     Parameters
@@ -189,7 +190,7 @@ def max_jobs(shape: MaxPoolShape, config: TileConfig) -> tuple[JobPlan, ...]:
     return element_jobs(shape, config, routine)
 
 
-class MaxFeeder:
+class MaxFeeder(Feeder):
     """Planes of a max pool; elements outside the map are read as 0, which never wins.
 
     Parameters

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from golden.graph import Conv, Graph
-from golden.laws import run_law
+from golden.laws import plane_size, run_law
 from golden.tile import GoldenTile
 from golden.widths import apply
 from hw.config import CONFIGS, TileConfig
@@ -24,6 +24,7 @@ from sim.mapping import MappingError, layer_shape, plan_layer, shape_from_dict
 from sim.mapping.bits import from_bits, to_bits
 from sim.mapping.convolution import ConvLayout, conv_jobs, conv_layout
 from sim.mapping.dot import Segment, batches
+from sim.mapping.plan import feeder
 from sim.mapping.shapes import ConvShape
 from sim.models import load_model
 from sim.spec import evaluate, layers_from_spec, network_spec
@@ -250,6 +251,43 @@ def test_bits_and_numbers() -> None:
     numbers = np.array([[0, 1, 5], [6, 7, -1]], np.int64)
     assert to_bits(numbers, 3)[1].tolist() == [[0, 1, 1], [1, 1, 1], [1, 1, 1]]
     assert from_bits(to_bits(numbers, 3)).tolist() == [[0, 1, 5], [6, 7, 7]]
+
+
+@pytest.mark.parametrize("bits", [1, 7, 8, 9, 16, 17, 33, 48, 64])
+def test_bits_of_every_size(bits: int) -> None:
+    numbers = np.random.default_rng(bits).integers(-(1 << 62), 1 << 62, (5, 3), dtype=np.int64)
+    wanted = [[[int(number) >> place & 1 for place in range(bits)] for number in row] for row in numbers]
+    assert to_bits(numbers, bits).tolist() == wanted
+    assert to_bits(numbers.T, bits).tolist() == np.array(wanted).transpose(1, 0, 2).tolist()
+    if bits < 64:
+        assert from_bits(to_bits(numbers, bits)).tolist() == (numbers & ((1 << bits) - 1)).tolist()
+
+
+@pytest.mark.parametrize("outputs", [8, 16, 3])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("pad", "reshape")])
+def test_planes_of_a_job_are_those_of_its_loads(kind: str, outputs: int) -> None:
+    config = TileConfig(name="t", taps=12, outputs=outputs, columns=128, plane_bits=24, activity=False)
+    plans = 0
+    for seed in range(6):
+        random = np.random.default_rng([seed, outputs])
+        graph = random_graph(random, kind)
+        (layer,) = graph.layers
+        try:
+            plan = plan_layer(layer_shape(layer, graph), config, layer)
+        except MappingError:
+            continue
+        feed = feeder(plan, layer)
+        width = graph.maps[layer.inputs[0]].bits
+        feed.begin([to_bits(random_input(random, graph), width) for _ in layer.inputs])
+        for job in plan.jobs:
+            together = feed.job_planes(job)
+            assert len(together) == len(job.loads)
+            loads = [op for op in job.instructions if op.opcode == Opcode.LOAD]
+            for op, source, planes in zip(loads, job.loads, together, strict=True):
+                assert planes.shape == (op.d_width, plane_size(op, config))
+                assert np.array_equal(planes, feed.planes(job, source))
+        plans += 1
+    assert plans
 
 
 def test_batches_are_few_and_even() -> None:
