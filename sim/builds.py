@@ -13,9 +13,11 @@ from typing import Any
 
 from filelock import FileLock
 
-from sim.cache import STAMP, cache_folder, prune_once, touch
+from sim.cache import STAMP, cache_folder, touch
+from sim.cache_holds import hold
+from sim.cache_pruning import prune_once
 
-__all__ = ["KeptBuild", "kept_build"]
+__all__ = ["KeptBuild", "kept_build", "read_stamp"]
 
 _LONGEST = 1000
 """Texts beyond so many characters go into the notes of a build by their hash."""
@@ -37,35 +39,57 @@ class KeptBuild:
     seconds: float
 
 
-def kept_build(shape: Mapping[str, Any], make: Callable[[Path], None]) -> KeptBuild:
-    """Find the build of a shape, or have it made.
+def kept_build(shape: Mapping[str, Any], make: Callable[[Path], object]) -> KeptBuild:
+    """Find the build of a shape, or have it made; it stays at least until this process ends.
 
     Safe to call from many processes at once: one makes it, the others wait and use it. An interrupted build leaves
-    nothing that is taken for a finished one.
+    nothing that is taken for a finished one, and one whose stamp is damaged is made anew.
 
     Parameters
     ----------
     shape : everything that decides what is made, as JSON values.
     make : makes it in an empty folder; what it raises is raised here, and nothing is kept.
+
+    Raises
+    ------
+    UserError
+        If the cache cannot be written, or its limit is no size.
     """
     key = hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:20]
     root = cache_folder()
-    prune_once(root)
     folder = root / "builds" / key
     stamp = folder / STAMP
     started = time.monotonic()
-    if touch(stamp):
-        return KeptBuild(folder, key, 0.0)
+    seconds = 0.0
     with FileLock(root / "builds" / f"{key}.lock"):
-        if touch(stamp):
-            return KeptBuild(folder, key, 0.0)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        make(folder)
-        unfinished = folder / f"{STAMP}.unfinished"
-        unfinished.write_text(json.dumps(_noted(shape), indent=1), encoding="utf-8")
-        unfinished.replace(stamp)
-    return KeptBuild(folder, key, max(time.monotonic() - started, 1e-9))
+        hold(root, f"builds/{key}")
+        if read_stamp(stamp) is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            seconds = max(time.monotonic() - started, 1e-9)
+            unfinished = folder / f"{STAMP}.unfinished"
+            content = {"made": time.time(), "seconds": seconds, "shape": _noted(shape)}
+            unfinished.write_text(json.dumps(content, indent=1), encoding="utf-8")
+            unfinished.replace(stamp)
+        touch(stamp)
+    prune_once(root, grown=seconds > 0.0)
+    return KeptBuild(folder, key, seconds)
+
+
+def read_stamp(stamp: Path) -> dict[str, Any] | None:
+    """Return what the stamp of a build says, None where the build is not finished or its stamp is damaged.
+
+    ``shape`` is what :func:`kept_build` was given, with long texts as their SHA-256; ``made`` is in seconds since 1970,
+    and ``seconds`` is how long that took. Stamps of earlier versions have a shape only.
+    """
+    try:
+        content = json.loads(stamp.read_bytes())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(content, dict) or not content:
+        return None
+    return content if isinstance(content.get("shape"), dict) else {"shape": content}
 
 
 def _noted(value: Any) -> Any:

@@ -1,37 +1,45 @@
-"""The folder that keeps simulation builds and, for a while, what runs left behind.
+"""The folder that keeps what is expensive to make and, for a while, what runs left behind.
 
 ::
 
     builds/<key>/          a compiled design; complete.json is written last and touched when it is used
-    builds/<key>.lock      held while it is built
-    runs/<name>/           results and log of one run
+    builds/<key>.lock      held while it is built, looked up or removed; stays, as others may wait for it
     runtime/<key>/         the compiled runtime of Verilator, see sim.runtime_objects
+    verilog/<key>.v, .json the Verilog of a config, and which config it is
+    runs/<name>/           results and log of one run
+    journals/<name>        finished layers of runs that may go on
+    in-use                 locks of those who use something, see sim.cache_holds
+    pruned                 touched when it was last pruned, see sim.cache_pruning
 """
 
 from __future__ import annotations
 
-import functools
 import os
-import shutil
-import time
+import re
 from pathlib import Path
 
-from filelock import FileLock
 from platformdirs import user_cache_path
 
 from sim.errors import UserError
 
-__all__ = ["STAMP", "cache_folder", "prune", "prune_once", "touch"]
+__all__ = ["KINDS", "LIMIT", "STAMP", "cache_folder", "cache_limit", "touch"]
 
 STAMP = "complete.json"
 """The file that is written last into the folder of a build."""
 
-BUILD_DAYS = 30
-RUN_DAYS = 1
+KINDS = ("builds", "runtime", "verilog", "runs", "journals")
+"""The folders that hold entries; others are not ours to remove."""
+
+LIMIT = "BFIMNA_CACHE_LIMIT"
+"""Environment variable: the size that the cache may have, such as 500M or 2G, or 0 for any."""
+
+USUAL_LIMIT = "4G"
+
+_UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
 def cache_folder() -> Path:
-    """Return the folder of builds and runs: ``$BFIMNA_CACHE``, else a folder in the user's cache.
+    """Return the folder of the cache: ``$BFIMNA_CACHE``, else a folder in the user's cache.
 
     Raises
     ------
@@ -51,37 +59,25 @@ def cache_folder() -> Path:
     return folder
 
 
-def prune(root: Path, *, builds: float = BUILD_DAYS, runs: float = RUN_DAYS) -> None:
-    """Remove builds and run folders below *root* that were not used for so many days."""
-    now = time.time()
-    for folder in (root / "runs").iterdir():
-        if now - _last_use(folder) > runs * 86400:
-            shutil.rmtree(folder, ignore_errors=True)
-    for lock in (root / "builds").glob("*.lock"):
-        folder = lock.with_suffix("")
-        stamp = folder / STAMP
-        if now - _last_use(stamp if stamp.exists() else lock) > builds * 86400:
-            with FileLock(lock):
-                shutil.rmtree(folder, ignore_errors=True)
+def cache_limit() -> int | None:
+    """Return the bytes that the cache may have, None for any number.
+
+    Raises
+    ------
+    UserError
+        If ``$BFIMNA_CACHE_LIMIT`` is no size: a whole number, then nothing or K, M, G or T for powers of 1,024.
+    """
+    text = os.environ.get(LIMIT) or USUAL_LIMIT
+    found = re.fullmatch(r"([0-9]{1,15})([KMGT]?)", text, re.ASCII)
+    if found is None:
+        raise UserError(f"{LIMIT} must be a size such as 500M or 2G, or 0 for none, not {text!r}")
+    return int(found[1]) * 1024 ** _UNITS[found[2]] or None
 
 
-@functools.cache
-def prune_once(root: Path) -> None:
-    """Prune *root* the first time that this process asks for it."""
-    prune(root)
-
-
-def touch(stamp: Path) -> bool:
-    """Mark a build as used now; return whether it is complete."""
+def touch(path: Path) -> bool:
+    """Mark an entry as used now; return whether it is there."""
     try:
-        os.utime(stamp)
+        os.utime(path)
     except OSError:
         return False
     return True
-
-
-def _last_use(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return time.time()

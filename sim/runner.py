@@ -35,6 +35,7 @@ from cocotb_tools import runner as cocotb_runner
 
 from sim.builds import kept_build
 from sim.cache import STAMP, cache_folder, touch
+from sim.cache_holds import hold
 from sim.process import execute
 from sim.runtime_objects import RuntimeObjects
 from sim.simulation_errors import (
@@ -233,7 +234,9 @@ def run(
         rule = f"must end in .{built.waves}, as the build records it" if built.waves else "need a build with waves"
         raise ValueError(f"waves {waves.name!r} {rule}")
     if folder is None:
-        folder = Path(tempfile.mkdtemp(prefix=f"{built.toplevel}-", dir=cache_folder() / "runs"))
+        root = cache_folder()
+        folder = Path(tempfile.mkdtemp(prefix=f"{built.toplevel}-", dir=root / "runs"))
+        hold(root, f"runs/{folder.name}")
     folder.mkdir(parents=True, exist_ok=True)
     touch(built.folder / STAMP)
     name, path = _module_and_path(test_module)

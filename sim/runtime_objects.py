@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from sim.cache import cache_folder
+from sim.cache import cache_folder, touch
 
 __all__ = ["RuntimeObjects"]
 
@@ -35,10 +35,14 @@ class RuntimeObjects:
 
     def bring(self, folder: Path) -> int:
         """Copy them into the folder of a build; returns how many there are, 0 when none were kept yet."""
-        files = sorted(self.folder.glob(_PATTERN)) if self.folder.is_dir() else []
-        for file in files:
-            # Newer than their sources, or make would compile them again.
-            shutil.copyfile(file, folder / file.name)
+        files = sorted(self.folder.glob(_PATTERN)) if touch(self.folder) else []
+        for number, file in enumerate(files):
+            try:
+                # Newer than their sources, or make would compile them again.
+                shutil.copyfile(file, folder / file.name)
+            except FileNotFoundError:  # the cache was removed meanwhile
+                (folder / file.name).unlink(missing_ok=True)
+                return number
         return len(files)
 
     def keep(self, folder: Path) -> None:

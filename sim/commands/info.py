@@ -30,7 +30,9 @@ def add_parser(subparsers: Any) -> None:
         description="List named configs, networks, widths and technologies, and the tools that were found.",
         allow_abbrev=False,
     )
-    parser.add_argument("--counters", action="store_true", help="list the counters of a tile and what they count")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--counters", action="store_true", help="list the counters of a tile and what they count")
+    chosen.add_argument("--cache", action="store_true", help="list what the cache of builds holds, with sizes and ages")
     add_common(parser, "json")
     parser.set_defaults(main=main)
 
@@ -41,11 +43,15 @@ def main(arguments: argparse.Namespace) -> int:
 
     if arguments.json is not None:
         check_output(arguments.json, "--json file")
-    found = collect()
+    found = _collect_cache() if arguments.cache else collect()
     if arguments.json is not None:
         write_output(arguments.json, json_text(found), "--json file")
     if arguments.json != STANDARD_OUTPUT:
-        if arguments.counters:
+        if arguments.cache:
+            from sim.commands.cache_listing import print_cache
+
+            print_cache(found["cache"], _console())
+        elif arguments.counters:
             _print_counters(found["counters"])
         else:
             _print(found)
@@ -83,6 +89,13 @@ def collect() -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "cache": _cache(),
     }
+
+
+def _collect_cache() -> dict[str, Any]:
+    from sim.commands.cache_listing import collect_cache
+    from sim.report import SCHEMA, version
+
+    return {"schema": SCHEMA, "bfimna": version(), "cache": collect_cache()}
 
 
 def _tools() -> list[dict[str, Any]]:

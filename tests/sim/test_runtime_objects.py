@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +40,35 @@ def test_kept_once_and_brought_back(cache: Path, tmp_path: Path) -> None:
     assert {file.name: file.read_bytes() for file in other.iterdir()} == {"verilated.o": b"first"}
     assert RuntimeObjects({"flags": 2}).bring(tmp_path / "other") == 0
     assert [path.name for path in (cache / "runtime").iterdir()] == [objects.folder.name]
+
+
+@pytest.mark.usefixtures("cache")
+def test_bringing_them_is_using_them(tmp_path: Path) -> None:
+    (tmp_path / "verilated.o").touch()
+    objects = RuntimeObjects({"flags": 1})
+    objects.keep(tmp_path)
+    os.utime(objects.folder, (1, 1))
+    assert objects.bring(tmp_path) == 1
+    assert time.time() - objects.folder.stat().st_mtime < 60
+
+
+@pytest.mark.usefixtures("cache")
+def test_those_that_go_in_the_middle_are_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("verilated.o", "verilated_vpi.o"):
+        (tmp_path / name).touch()
+    objects = RuntimeObjects({"flags": 1})
+    objects.keep(tmp_path)
+    copy = shutil.copyfile
+
+    def copy_and_remove(source: Path, target: Path) -> None:
+        copy(source, target)
+        shutil.rmtree(objects.folder)
+
+    monkeypatch.setattr(shutil, "copyfile", copy_and_remove)
+    other = tmp_path / "other"
+    other.mkdir()
+    assert objects.bring(other) == 1
+    assert [file.name for file in other.iterdir()] == ["verilated.o"]
 
 
 @pytest.mark.slow
