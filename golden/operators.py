@@ -26,7 +26,8 @@ from golden.graph import (
     RoundedSum,
 )
 
-_EXACT_FLOAT_BITS = 53
+_FLOAT32_BITS = 24
+_FLOAT64_BITS = 53
 _EXACT_INTEGER_BITS = 62
 
 
@@ -45,14 +46,14 @@ def clamp(values: Integers, low: int, high: int) -> Integers:
 
 
 def _windows(
-    stored: Integers,
+    stored: NDArray[Any],
     window: tuple[int, int],
     stride: tuple[int, int],
     dilation: tuple[int, int],
     padding: tuple[int, int],
     size: tuple[int, int],
     pad_value: int,
-) -> Integers:
+) -> NDArray[Any]:
     """All windows of a map as a view of shape (out height, out width, channels, window height, window width).
 
     ``size`` is the height and width of the output; positions outside the map read ``pad_value``.
@@ -74,21 +75,30 @@ def accumulate(layer: Conv, stored: Integers, size: tuple[int, int]) -> Integers
     (height, width, output channels), int64 and exact.
     """
     channels, height, width, _ = layer.weights.shape
+    matrix = np.reshape(np.transpose(layer.weights, (0, 3, 1, 2)), (channels, -1))
+    kind = _exact_type(matrix, max(_largest(stored), layer.pad_value))
     views = _windows(
-        stored, (height, width), layer.stride, layer.dilation, layer.padding, size, pad_value=layer.pad_value
+        stored.astype(kind), (height, width), layer.stride, layer.dilation, layer.padding, size, layer.pad_value
     )
     if layer.op == "depthwise_conv2d":
         views = views[:, :, np.arange(channels) // layer.depth_multiplier]
-        sums: Integers = np.einsum("yxoij,oij->yxo", views, layer.weights[:, :, :, 0])
-        return sums + layer.rescale.bias
-    patches = np.reshape(views, (size[0] * size[1], -1))
-    matrix = np.transpose(np.reshape(np.transpose(layer.weights, (0, 3, 1, 2)), (channels, -1)))
-    worst = _bits(_largest(patches)) + _bits(_largest(matrix)) + _bits(matrix.shape[0])
-    if worst <= _EXACT_FLOAT_BITS:
-        sums = (patches.astype(np.float64) @ matrix.astype(np.float64)).astype(np.int64)
+        sums = np.einsum("yxoij,oij->yxo", views, layer.weights[:, :, :, 0].astype(kind))
     else:
-        sums = patches @ matrix
-    return np.reshape(sums, (size[0], size[1], channels)) + layer.rescale.bias
+        patches = np.reshape(views, (size[0] * size[1], -1))
+        sums = np.reshape(patches @ np.transpose(matrix.astype(kind)), (size[0], size[1], channels))
+    return sums.astype(np.int64) + layer.rescale.bias
+
+
+def _exact_type(matrix: Integers, largest: int) -> type[np.float32] | type[np.float64] | type[np.int64]:
+    """The fastest type in which dot products of rows with numbers 0..``largest`` are exact.
+
+    The magnitudes of a row, times the largest number, bound every partial sum in any order; whole numbers up to 2 to
+    the number of a float's significant bits are exact.
+    """
+    bound = int(np.abs(matrix).sum(axis=1).max(initial=0)) * largest
+    if bound <= 1 << _FLOAT32_BITS:
+        return np.float32
+    return np.float64 if bound <= 1 << _FLOAT64_BITS else np.int64
 
 
 def floor_shift(total: NDArray[Any], shift: int, ties: int | None) -> NDArray[Any]:

@@ -76,6 +76,30 @@ def test_convolution_is_its_definition(depthwise: bool, seed: int) -> None:
         assert found[y, x, o] == _formula(total, layer.rescale, o)
 
 
+@pytest.mark.parametrize("bound", [1 << 24, (1 << 24) + 1, 1 << 25, 1 << 53, (1 << 53) + 1, 1 << 54])
+@pytest.mark.parametrize("op", ["conv2d", "depthwise_conv2d"])
+def test_large_sums_are_exact(bound: int, op: str) -> None:
+    depthwise = op == "depthwise_conv2d"
+    weights = [bound - 4096, 1, 4095, -(bound - 4096), -4096, 0, 1 - bound, -1, 0]
+    layer = Conv(
+        name="conv1",
+        inputs=("a",),
+        output="b",
+        op=op,
+        weights=np.array(weights).reshape(3, *((3, 1, 1) if depthwise else (1, 1, 3))),
+        weight_bits=56,
+        stride=(1, 1),
+        dilation=(1, 1),
+        padding=(0, 0),
+        pad_value=0,
+        depth_multiplier=1,
+        rescale=replace(_rescale(3, 1, 1), bias=np.array([1, 2, 3])),
+    )
+    stored = np.ones((3, 1, 3) if depthwise else (1, 1, 3), np.int64)
+    found = operators.accumulate(layer, stored, (1, 1)).reshape(-1).tolist()
+    assert found == [bound + 1, 2 - bound, 3 - bound]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_pools_are_their_definition(seed: int) -> None:
     random = np.random.default_rng(seed)
