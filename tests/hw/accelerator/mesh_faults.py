@@ -49,7 +49,9 @@ FAULTS = {
         "traffic",
         refuted=True,
     ),
-    "copy-sent-twice": MeshFault(replaced(r"west_taken <= \S+ ?;", "west_taken <= 5'h00;"), "traffic", refuted=True),
+    "copy-sent-twice": MeshFault(
+        replaced(r"west_taken <= (?:\\\$\d+ |west_left[^;]+);", "west_taken <= 5'h00;"), "traffic", refuted=True
+    ),
     "copy-with-all-destinations": MeshFault(
         replaced(r"= south_head\[(\d+):0\] & south_region;", r"= south_head[\1:0];"), "routes", refuted=True
     ),
@@ -60,7 +62,7 @@ FAULTS = {
     "grant-changes-while-it-waits": MeshFault(
         replaced(r"assign local_grant = [^?;]+\? local_kept : ", "assign local_grant = "), "traffic", refuted=True
     ),
-    "turn-stands-still": MeshFault(replaced(r"north_turn <= \S+ ?;", "north_turn <= 5'h01;"), "turns"),
+    "turn-stands-still": MeshFault(replaced(r"north_turn <= \{[^}]*\};", "north_turn <= 5'h01;"), "turns"),
     # Routes.
     "north-for-south": MeshFault(
         replaced("south_region = own_column & below", "south_region = own_column & above"), "routes", refuted=True
