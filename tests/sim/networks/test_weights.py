@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +17,11 @@ from golden import operators
 from golden.graph import Conv, Graph, Integers
 from golden.tile import GoldenTile
 from hw.config import CONFIGS
+from hw.counter_map import total_cycles
 from sim.errors import UserError
 from sim.evaluate.widths import Widths, parse_widths
-from sim.host import run_graph
-from sim.mapping import layer_shape
+from sim.host import Network, run_graph
+from sim.mapping import layer_shape, plan_layer
 from sim.mapping.shapes import ElementwiseShape
 from sim.models import PICTURE, data_file, load_described
 from sim.networks.description import (
@@ -139,3 +142,15 @@ def test_widths_must_be_those_of_the_network() -> None:
         small(Widths(layers={"conv1": (8, 8)}))
     with pytest.raises(UserError, match="hawq-v3 has widths for resnet18, resnet50, not for alexnet"):
         load_described("alexnet", "hawq-v3/low")
+
+
+def test_cycles_that_the_how_to_page_states() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "how-to.md").read_text(encoding="utf-8")
+    found = re.search(r"takes ([\d,]+) cycles on `cap` by the first command above, and ([\d,]+) by", page)
+    assert found is not None
+    stated, evaluated = (int(figure.replace(",", "")) for figure in found.groups())
+    network, tile = NETWORKS["resnet18"](), CONFIGS["cap"]
+    shapes = network.shapes(parse_widths("hawq-v3/low", network))
+    assert sum(plan_layer(shape, tile).law_cycles for shape in shapes) == evaluated
+    graph = described("resnet18", "hawq-v3/low")
+    assert sum(total_cycles(law) for law in Network(graph, tile).laws) == stated
