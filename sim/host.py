@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from golden import operators, widths
 from golden.engine import Engine, Job, TileError
-from golden.graph import Graph, Integers, Layer, Reorder
+from golden.graph import FeatureMap, Graph, Integers, Layer, Reorder
 from golden.laws import LawEngine
 from golden.rescale import NoExactRescaleError
 from hw.config import MAXIMUM_COLUMNS, TileConfig
@@ -32,10 +32,20 @@ from sim.mapping.plan import MODES, check_fit, feeder, reorder
 
 if TYPE_CHECKING:
     from sim.commands.run import RunRequest
-    from sim.report import AcceleratorReport, InputReport, LayerReport, RunReport
+    from sim.report import AcceleratorReport, InputReport, LayerReport, RunReport, WallSeconds
     from sim.tools import Tool
+    from sim.work.schedule import Outcome
 
-__all__ = ["LayerResult", "Network", "NetworkResult", "add_counters", "run_graph", "run_integer", "run_network"]
+__all__ = [
+    "LayerResult",
+    "Network",
+    "NetworkResult",
+    "add_counters",
+    "check_input",
+    "run_graph",
+    "run_integer",
+    "run_network",
+]
 
 Progress = Callable[[str], None]
 """Called at the start of each layer of each input, with a few words."""
@@ -138,11 +148,23 @@ class Network:
         self._feeders: dict[str, Feeder] = {}
 
     def run_layer(
-        self, layer: Layer, plan: LayerPlan, stored: Sequence[Symbols], engine: Engine
+        self,
+        layer: Layer,
+        plan: LayerPlan,
+        stored: Sequence[Symbols] | None,
+        engine: Engine,
+        part: range | None = None,
     ) -> tuple[Symbols, dict[str, int]]:
         """Run one layer on an engine: from its input maps to its output map, each (height, width, channels, bits).
 
-        Returns the map and the counters of all jobs.
+        Parameters
+        ----------
+        layer, plan : of the network.
+        stored : the input maps; None for those of the call before, which was for the same layer.
+        engine : the tile.
+        part : numbers of the jobs to run, neighbours; None for all.
+
+        Returns the map, with constant 0 where the jobs write nothing, and the counters of the jobs.
 
         Raises
         ------
@@ -150,16 +172,18 @@ class Network:
             If the tile raised its error port.
         """
         if isinstance(layer, Reorder):
-            return reorder(layer, plan.shape, stored, self.alphabet), {}
+            return reorder(layer, plan.shape, stored or (), self.alphabet), {}
         if layer.name not in self._feeders:
             self._feeders[layer.name] = feeder(plan, layer, self.alphabet)
         planes = self._feeders[layer.name]
-        planes.begin(stored)
+        if stored is not None:
+            planes.begin(stored)
         bits = plan.shape.output_bits
         height, width, channels = plan.shape.output_size
         output = self.alphabet.zeros(height * width * channels, bits)
         counters: dict[str, int] = {}
-        for number, job in enumerate(plan.jobs):
+        for number in range(len(plan.jobs)) if part is None else part:
+            job = plan.jobs[number]
             outcome = engine.run(Job(job.program, planes.job_planes(job)))
             if outcome.error is not ErrorCode.NONE:
                 raise TileError(
@@ -244,7 +268,7 @@ def run_graph(
     outcome = NetworkResult([], results, prepared - started)
     for values in inputs:
         wanted = graph.maps[graph.input]
-        _check_input(values, wanted.shape, wanted.bits, wanted.name)
+        check_input(values, wanted)
         if isinstance(engine, LawEngine):
             _run_laws(graph, results, engine, progress)
             continue
@@ -277,7 +301,7 @@ def run_network(request: RunRequest) -> RunReport:
         If the hardware raised an error.
     """
     from sim.progress import progress
-    from sim.report import RunReport, WallSeconds
+    from sim.report import RunReport
     from sim.tools import find_simulator
 
     started = time.perf_counter()
@@ -286,7 +310,9 @@ def run_network(request: RunRequest) -> RunReport:
     inputs = [values.values.astype(np.int64) - source.minimum for values in request.inputs]
     if graph is not request.graph:
         inputs = [widths.resample(values, source, graph.maps[graph.input].bits) for values in inputs]
-    simulator = find_simulator(request.simulator) if request.engine == "rtl" else None
+    simulator = None
+    if request.engine in ("rtl", "turbo"):
+        simulator = find_simulator(request.simulator if request.engine == "rtl" else "verilator")
     if isinstance(request.config, TileConfig) or request.engine == "integer":
         done = _run_on_tile(request, graph, inputs, simulator)
     else:
@@ -308,55 +334,92 @@ def run_network(request: RunRequest) -> RunReport:
     return RunReport(
         model=request.model,
         engine=request.engine,
-        simulator=None if simulator is None else simulator.label,
+        simulator=None if simulator is None or request.engine == "turbo" else simulator.label,
         seed=request.seed,
         config_hash=request.config.hash_text,
         config=request.config.as_dict(),
         mode=request.mode,
         inputs=_input_reports(request, graph, done.maps),
         layers=done.layers,
-        wall_s=WallSeconds(build=done.built, simulate=done.seconds, total=time.perf_counter() - started),
+        wall_s=_wall_seconds(request, done, time.perf_counter() - started),
         accelerator=done.accelerator,
         note=request.note,
+        journal=done.journal,
     )
 
 
 @dataclass(frozen=True)
 class _Done:
-    """What a run left for its report: maps, layers, seconds of building and of running."""
+    """What a run left for its report: maps, layers, seconds of building and of running, and how it was done."""
 
     maps: Sequence[dict[str, Integers]]
     layers: list[LayerReport]
     built: float
     seconds: float
     accelerator: AcceleratorReport | None = None
+    outcome: Outcome | None = None
+    journal: Path | None = None
 
 
 def _run_on_tile(
     request: RunRequest, graph: Graph, inputs: Sequence[NDArray[np.integer[Any]]], simulator: Tool | None
 ) -> _Done:
     """Run inputs layer by layer on one tile, or by the integer operators."""
-    from sim.parallel import Work, run_inputs
     from sim.progress import progress
+    from sim.work.run import run_inputs
+    from sim.work.units import Work
 
     tile = request.config if isinstance(request.config, TileConfig) else request.config.cap
+    started = time.perf_counter()
     if request.engine == "integer":
-        started = time.perf_counter()
         with progress(graph.name, len(inputs)) as advance:
             maps = run_integer(graph, inputs, advance)
         results = [LayerResult(LayerPlan(layer_shape(layer, graph), tile, ())) for layer in graph.layers]
         return _Done(maps, _layer_reports(results, len(inputs)), 0.0, time.perf_counter() - started)
+    if request.engine == "model":
+        law = run_graph(graph, inputs, LawEngine(tile), mode=request.mode)
+        return _Done(law.maps, _layer_reports(law.layers, len(inputs)), 0.0, law.run_seconds)
     work = Work(
         graph=graph,
         config=tile,
         engine=request.engine,
         seed=request.seed,
         mode=request.mode,
-        options={} if simulator is None else {"simulator": simulator.name},
+        options={} if simulator is None or request.engine == "turbo" else {"simulator": simulator.name},
     )
-    with progress(graph.name, len(inputs) * len(graph.layers)) as advance:
-        result, built = run_inputs(work, inputs, request.jobs, advance)
-    return _Done(result.maps, _layer_reports(result.layers, len(inputs)), built, result.run_seconds)
+    outcome, built, journal = run_inputs(work, inputs, request.way, "" if simulator is None else simulator.label)
+    chained = "tile" if request.engine == "golden" else "rtl"
+    layers = _layer_reports(outcome.layers, len(inputs), "golden" if request.way.independent else chained)
+    return _Done(
+        [{graph.output: output} for output in outcome.outputs],
+        layers,
+        built,
+        outcome.seconds,
+        outcome=outcome,
+        journal=None if journal is None else journal.path,
+    )
+
+
+def _wall_seconds(request: RunRequest, done: _Done, total: float) -> WallSeconds:
+    """How long a run took, and how it was done."""
+    from sim.report import WallSeconds
+
+    outcome = done.outcome
+    if outcome is None:
+        return WallSeconds(build=done.built, simulate=done.seconds, total=total)
+    verilog = request.engine in ("rtl", "turbo") and outcome.simulated > 0
+    hardware = outcome.hardware_seconds
+    return WallSeconds(
+        build=done.built,
+        simulate=done.seconds,
+        total=total,
+        jobs=outcome.workers,
+        cluster=request.way.cluster,
+        resumed_layers=outcome.resumed,
+        cycles_per_second=outcome.simulated / done.seconds if verilog and done.seconds else None,
+        hardware=hardware,
+        hardware_cycles_per_second=outcome.simulated / hardware if verilog and hardware else None,
+    )
 
 
 def run_integer(
@@ -411,7 +474,7 @@ def _expected_class(file: str, classes: int) -> int | None:
     return int(found[1]) if found is not None and int(found[1]) < classes else None
 
 
-def _layer_reports(results: Sequence[LayerResult], inputs: int) -> list[LayerReport]:
+def _layer_reports(results: Sequence[LayerResult], inputs: int, started_from: str | None = None) -> list[LayerReport]:
     """Layers one after the other in time; counts are sums over the *inputs*."""
     from sim.report import Bits, Cycles, LayerReport
 
@@ -434,6 +497,7 @@ def _layer_reports(results: Sequence[LayerResult], inputs: int) -> list[LayerRep
                 utilisation=result.plan.utilisation,
                 events=events,
                 bit_exact=result.bit_exact,
+                started_from=started_from,
             )
         )
         now += result.cycles
@@ -454,10 +518,12 @@ def add_counters(total: dict[str, int], counters: dict[str, int], times: int = 1
         total[name] = value if name.startswith("identity.") else total.get(name, 0) + times * value
 
 
-def _check_input(values: NDArray[np.integer[Any]], shape: tuple[int, ...], bits: int, name: str) -> None:
-    if values.shape != shape:
-        raise ValueError(f"input {name!r} must have shape {shape}, not {values.shape}")
-    if values.size and not 0 <= int(values.min()) <= int(values.max()) < 1 << bits:
+def check_input(values: NDArray[np.integer[Any]], source: FeatureMap) -> None:
+    """Refuse an input of a network that is not of its shape or width, with ``ValueError``."""
+    if values.shape != source.shape:
+        raise ValueError(f"input {source.name!r} must have shape {source.shape}, not {values.shape}")
+    if values.size and not 0 <= int(values.min()) <= int(values.max()) < 1 << source.bits:
         raise ValueError(
-            f"input {name!r} must have stored numbers from 0 to {(1 << bits) - 1}, not {values.min()} to {values.max()}"
+            f"input {source.name!r} must have stored numbers from 0 to {(1 << source.bits) - 1}, not {values.min()} to "
+            f"{values.max()}"
         )

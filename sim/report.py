@@ -118,6 +118,9 @@ class LayerReport:
     events : schedule and activity events by name.
     energy_pj : energy, None without a technology file.
     bit_exact : whether the output equals the integer operators', None where nothing was computed.
+    started_from : whose maps the layer started from: ``rtl`` (layers before it on the Verilog), ``tile`` (on the
+        bit-level model), ``golden`` (the integer operators; the layers before were compared with them); None where
+        nothing was computed layer by layer.
     """
 
     name: str
@@ -132,6 +135,7 @@ class LayerReport:
     events: dict[str, int] = field(default_factory=dict[str, int])
     energy_pj: float | None = None
     bit_exact: bool | None = None
+    started_from: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,11 +162,28 @@ class InputReport:
 
 @dataclass(frozen=True, kw_only=True)
 class WallSeconds:
-    """Wall time of a run, in seconds."""
+    """Wall time of a run, in seconds, with all else that may differ between runs with the same results.
+
+    Parameters
+    ----------
+    build, simulate, total : of making engines, of running, and of both with all before and after.
+    jobs : processes that ran units of work.
+    cluster : address of the scheduler whose workers ran them, None for this machine.
+    resumed_layers : layers that the journal of an earlier run had, each input by itself.
+    cycles_per_second : simulated in this run by the seconds of *simulate*, None where no Verilog ran.
+    hardware : seconds within the simulated hardware alone, summed over all processes; None where that is not known.
+    hardware_cycles_per_second : simulated in this run by the seconds of *hardware*, for one process.
+    """
 
     build: float
     simulate: float
     total: float
+    jobs: int = 1
+    cluster: str | None = None
+    resumed_layers: int = 0
+    cycles_per_second: float | None = None
+    hardware: float | None = None
+    hardware_cycles_per_second: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +223,7 @@ class RunReport:
     """A run of a network on an engine; *simulator* is None where none was used, *mode* may be ``auto``.
 
     ``accelerator`` is None for a single tile; ``note`` says what a reader must know of the network, empty for nothing.
+    ``journal`` is the file to be removed when the report is safe.
     """
 
     model: str
@@ -216,6 +238,7 @@ class RunReport:
     wall_s: WallSeconds
     accelerator: AcceleratorReport | None = None
     note: str = ""
+    journal: Path | None = None
 
     @property
     def cycles(self) -> int:
@@ -398,8 +421,12 @@ def print_run(report: RunReport, stream: TextIO) -> None:
     if several and named:
         line(f"{sum(one.top1 == one.expected for one in named)} of {len(named)} classes as the files' names say")
     wall = report.wall_s
-    doing = "simulating" if report.engine == "rtl" else "running"
+    doing = "simulating" if report.engine in ("rtl", "turbo") else "running"
     line(f"time: {wall.total:.1f} s, of it {wall.build:.1f} s building and {wall.simulate:.1f} s {doing}")
+    if wall.resumed_layers:
+        line(f"{wall.resumed_layers} layers were finished by an earlier run")
+    if any(layer.started_from == "golden" for layer in report.layers):
+        line("each layer started from the maps of the integer operators, with which the layers before were compared")
     for difference in differences(report):
         line(f"DIFFERENCE {difference}")
 

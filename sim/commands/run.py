@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import UserError
 from sim.files import STANDARD_OUTPUT, check_output, write_output
-from sim.options import ENGINE_HELP, MODE_HELP, add_common, parse_bits
+from sim.options import ENGINE_HELP, MODE_HELP, add_common, parse_bits, whole_number
+from sim.work.way import Way
 
 if TYPE_CHECKING:
     from golden.graph import Graph
@@ -50,7 +51,7 @@ class RunRequest:
     mode : one of :data:`sim.options.MODES`.
     bits : widths for all layers, a file with widths, or None for the model's own.
     seed : of all random numbers.
-    jobs : inputs that run at once, each in a process of its own; results do not depend on it.
+    way : how the work is shared out, and whether finished layers are kept.
     note : what a report must say of the network; empty for nothing.
     """
 
@@ -63,7 +64,7 @@ class RunRequest:
     mode: str
     bits: int | Path | None
     seed: int
-    jobs: int
+    way: Way = field(default_factory=Way)
     note: str = ""
 
 
@@ -96,7 +97,27 @@ def add_parser(subparsers: Any) -> None:
         help="operand widths: 1 to 16, or a JSON file with widths by layer; with random weights also hawq-v3/NAME "
         "(default: the model's own, 8 with random weights)",
     )
-    add_common(parser, "engine", "sim", "seed", "jobs", "json")
+    add_common(parser, "engine", "sim", "seed")
+    parser.add_argument(
+        "--jobs",
+        metavar="N",
+        type=whole_number(1, 1024),
+        default=1,
+        help="processes that share the inputs, and the parts of each layer (default: 1)",
+    )
+    parser.add_argument(
+        "--cluster", metavar="ADDRESS", help="let the workers of a Dask scheduler do it, such as tcp://host:8786"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on where an interrupted run of the same was, layer by layer"
+    )
+    parser.add_argument(
+        "--independent",
+        action="store_true",
+        help="start each layer from the maps of the integer operators, so that all layers can run at once; its output "
+        "is compared with what the next one starts from",
+    )
+    add_common(parser, "json")
     parser.set_defaults(main=main)
 
 
@@ -107,7 +128,11 @@ def main(arguments: argparse.Namespace) -> int:
     request = prepare(arguments)
     from sim.host import run_network
 
-    return show(run_network(request), arguments.json)
+    report = run_network(request)
+    status = show(report, arguments.json)
+    if report.journal is not None:
+        report.journal.unlink(missing_ok=True)
+    return status
 
 
 def prepare(arguments: argparse.Namespace) -> RunRequest:
@@ -124,15 +149,19 @@ def prepare(arguments: argparse.Namespace) -> RunRequest:
     bits = None if described or arguments.bits is None else _bits(arguments.bits)
     if arguments.input is None and arguments.model not in MODELS and arguments.model.lower().endswith(MODEL_FILES):
         raise UserError("--input must be given for a model that is not built in")
-    if arguments.jobs > 1 and arguments.engine not in PARALLEL_ENGINES:
+    shared = _shared(arguments)
+    if shared and arguments.engine not in PARALLEL_ENGINES:
+        rule = "must be 1 for" if shared[0] == "--jobs" else "is not for"
         raise UserError(
-            f"--jobs must be 1 for engine {arguments.engine}: only rtl, turbo and golden run inputs at once"
+            f"{shared[0]} {rule} engine {arguments.engine}: only rtl, turbo and golden share out their work"
         )
     config = load_system(arguments.config)
     if not isinstance(config, TileConfig):
         for option, value, only in (("--mode", arguments.mode, "count"), ("--jobs", arguments.jobs, 1)):
             if value != only:
                 raise UserError(f"{option} must be {only} for an accelerator ({config.name}), not {value}")
+        if shared:
+            raise UserError(f"{shared[0]} is not for an accelerator ({config.name}), whose layers run together")
         if arguments.engine == "turbo":
             raise UserError(
                 f"--engine must be rtl, golden, model or integer for an accelerator ({config.name}), not turbo"
@@ -158,9 +187,28 @@ def prepare(arguments: argparse.Namespace) -> RunRequest:
         mode=arguments.mode,
         bits=bits,
         seed=arguments.seed,
-        jobs=arguments.jobs,
+        way=Way(
+            jobs=arguments.jobs,
+            cluster=arguments.cluster,
+            independent=arguments.independent,
+            journal=arguments.engine in PARALLEL_ENGINES and isinstance(config, TileConfig),
+            resume=arguments.resume,
+        ),
         note=NOTE if described else "",
     )
+
+
+def _shared(arguments: argparse.Namespace) -> list[str]:
+    """The options that ask for parts of a run to be done by themselves."""
+    if arguments.cluster is not None and arguments.jobs > 1:
+        raise UserError("--jobs must be 1 with --cluster, whose workers do everything")
+    asked = {
+        "--jobs": arguments.jobs > 1,
+        "--cluster": arguments.cluster is not None,
+        "--resume": arguments.resume,
+        "--independent": arguments.independent,
+    }
+    return [option for option, given in asked.items() if given]
 
 
 def _bits(text: str) -> int | Path:

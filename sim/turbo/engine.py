@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,6 +47,7 @@ class TurboEngine:
     jobs : runs so far; with the seed it decides where the pauses of the next one are.
     last_message : what the ports showed after the last run, without its beats; zeros in the counters if the tile was
         reset.
+    seconds : within the compiled Verilog so far.
     library : what was compiled.
 
     Raises
@@ -75,6 +77,7 @@ class TurboEngine:
         self.timeout_cycles = timeout_cycles
         self.reset_after = 0
         self.jobs = 0
+        self.seconds = 0.0
         self.last_message: OutcomeMessage | None = None
         self.library: Library = library(cached_tile_verilog(config) if verilog is None else verilog, config)
         self._bench: int | None = self.library.calls.bench_create(seed)
@@ -149,12 +152,14 @@ class TurboEngine:
         )
         calls = self.library.calls
         calls.bench_begin(bench, ctypes.byref(job))
+        started = time.perf_counter()
         try:
             while calls.bench_run(bench, CHUNK_CYCLES) == State.RUNNING:
                 pass
         except BaseException:
             self.close()  # in the middle of a program nothing else could be run
             raise
+        self.seconds += time.perf_counter() - started
         report = Report()
         calls.bench_report(bench, ctypes.byref(report))
         return report

@@ -94,7 +94,7 @@ def test_unknown_option(refuses: Refuses) -> None:
     ("option", "value", "text"),
     [
         ("--sim", "spice", "must be one of verilator, icarus, not 'spice'"),
-        ("--engine", "gpu", "must be one of rtl, golden, model, integer, not 'gpu'"),
+        ("--engine", "gpu", "must be one of rtl, turbo, golden, model, integer, not 'gpu'"),
         ("--mode", "fast", "must be one of count, lut, constant, auto, not 'fast'"),
         ("--bits", "0", "must be from 1 to 16, not 0"),
         ("--bits", "33", "must be from 1 to 16, not 33"),
@@ -229,7 +229,7 @@ def test_run(host: SimpleNamespace, capfd: pytest.CaptureFixture[str], tmp_path:
         "verilator",
         "count",
     )
-    assert (request.bits, request.seed, request.jobs, request.config) == (4, 9, 2, CONFIGS["small"])
+    assert (request.bits, request.seed, request.way.jobs, request.config) == (4, 9, 2, CONFIGS["small"])
     assert [one.file for one in request.inputs] == [CAT, CAT]
     assert json.loads(target.read_text())["total"]["cycles"] == 1334
     assert "conv1" in capfd.readouterr().out

@@ -225,7 +225,7 @@ def test_broken_config(refuses: Refuses, folder: Path, content: str, text: str) 
 
 def test_unknown_engine(refuses: Refuses) -> None:
     refuses(
-        r"--engine must be one of rtl, golden, model, integer, not 'gold'; the nearest is 'golden'; "
+        r"--engine must be one of rtl, turbo, golden, model, integer, not 'gold'; the nearest is 'golden'; "
         r"see bfimna run --help",
         *run(engine="gold"),
     )
@@ -234,7 +234,7 @@ def test_unknown_engine(refuses: Refuses) -> None:
 @pytest.mark.parametrize("engine", ["model", "integer"])
 def test_jobs_that_nothing_would_use(refuses: Refuses, engine: str) -> None:
     refuses(
-        rf"--jobs must be 1 for engine {engine}: only rtl, turbo and golden run inputs at once",
+        rf"--jobs must be 1 for engine {engine}: only rtl, turbo and golden share out their work",
         *run("--jobs", "2", engine=engine),
     )
 

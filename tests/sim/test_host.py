@@ -49,7 +49,6 @@ def request(graph: Graph, engine: str, bits: int | Path | None = None, config: s
         mode="count",
         bits=bits,
         seed=1,
-        jobs=1,
     )
 
 
@@ -138,8 +137,8 @@ def test_integer_operators_as_an_engine() -> None:
 def test_engines_by_name() -> None:
     assert isinstance(create_engine("golden", CONFIGS["small"], seed=3), GoldenTile)
     assert isinstance(create_engine("model", CONFIGS["small"]), LawEngine)
-    with pytest.raises(UserError, match="engine must be one of rtl, golden, model, not 'turbo'"):
-        create_engine("turbo", CONFIGS["small"])
+    with pytest.raises(UserError, match="engine must be one of rtl, turbo, golden, model, not 'fast'"):
+        create_engine("fast", CONFIGS["small"])
 
 
 def test_reports_of_all_engines_agree(resnet8: Graph) -> None:

@@ -21,9 +21,11 @@ from sim.mapping.plan import AUTO, MODES
 from sim.mapping.shapes import ConvShape
 from sim.models import data_file
 from sim.options import MODES as OPTION_MODES
-from sim.parallel import Work, run_inputs
 from sim.report import Bits, Cycles, LayerReport, RunReport, WallSeconds, print_run
 from sim.spec import SPEC_MODES, evaluate, network_spec
+from sim.work.run import run_inputs
+from sim.work.units import Work
+from sim.work.way import Way
 from tests.sim.mapping_graphs import KINDS, random_graph, random_input
 from tests.sim.test_provenance import trace
 
@@ -183,11 +185,11 @@ def test_processes_run_in_the_mode() -> None:
     graph = graphs()[0]
     inputs = [random_input(np.random.default_rng(seed), graph) for seed in range(2)]
     work = Work(graph=graph, config=TILE, engine="golden", seed=1, mode="lut")
-    result, _ = run_inputs(work, inputs, 2, lambda _: None)
+    result, _, _ = run_inputs(work, inputs, Way(jobs=2))
     (layer,) = result.layers
     assert layer.bit_exact
     assert layer.plan.mode == "lut"
-    assert result.cycles == 2 * plan_layer(layer.plan.shape, TILE, mode="lut").law_cycles
+    assert layer.cycles == 2 * plan_layer(layer.plan.shape, TILE, mode="lut").law_cycles
 
 
 @pytest.mark.parametrize("mode", ["count", "lut", AUTO])

@@ -83,7 +83,7 @@ def test_json_has_the_documented_shape() -> None:
     conv, pool = found["layers"]
     assert set(conv) == {
         "name", "op", "macs", "bits", "mode", "utilisation", "start", "end", "cycles", "events", "energy_pj",
-        "bit_exact",
+        "bit_exact", "started_from",
     }  # fmt: skip
     assert conv["bits"] == {"activation": 8, "weight": 8}
     assert pool["bits"] == {"activation": 8, "weight": None}
@@ -91,7 +91,10 @@ def test_json_has_the_documented_shape() -> None:
     assert set(conv["cycles"]) == {"total", "law", *parts}
     assert sum(conv["cycles"][part] for part in parts) == conv["cycles"]["total"]
     assert found["total"] == {"cycles": 1334, "law": 1330, "macs": 442368, "energy_pj": None}
-    assert found["wall_s"] == {"build": 1.0, "simulate": 2.0, "total": 3.5}
+    assert found["wall_s"] == {
+        "build": 1.0, "simulate": 2.0, "total": 3.5, "jobs": 1, "cluster": None, "resumed_layers": 0,
+        "cycles_per_second": None, "hardware": None, "hardware_cycles_per_second": None,
+    }  # fmt: skip
 
 
 def test_energy_is_the_sum_when_every_layer_has_one() -> None:
