@@ -179,7 +179,7 @@ class Timeline:
         self._pending: deque[tuple[int, int, Owner]] = deque()  # last open cycle, steps, owner of waits
         self._port_end = 0  # last open cycle of the newest port operation
         self._snapshot_end = 0  # the same of the newest STORE TOTAL or DRAIN
-        self._cycles = dict.fromkeys(Owner, 0)
+        self._cycles: dict[int, int] = dict.fromkeys(Owner, 0)
         self._waits: dict[Owner, int] = {Owner.LOAD: 0, Owner.STORE: 0}
         self._instructions = 0
         self._events = [0, 0, 0, 0]
@@ -205,16 +205,16 @@ class Timeline:
             self._pending.append((self._port_end, steps, Owner.LOAD if opcode in _LOADING else Owner.STORE))
             if snapshot:
                 self._snapshot_end = self._port_end
-            self._cycles[Owner(op.owner)] += 1
+            self._cycles[op.owner] += 1
         elif opcode in _JOINING:
             self._join(op.constant if opcode == Opcode.SYNC else 0)
             self._open += 1
-            self._cycles[Owner(op.owner)] += 1
+            self._cycles[op.owner] += 1
         else:
             compares, compared, writes, written, idle = _schedule(op, self._machine, skipped)
             body = compares + writes + idle
             self._open += 1 + body if opcode == Opcode.DOT else 1
-            self._cycles[Owner(op.owner)] += 1 + body
+            self._cycles[op.owner] += 1 + body
             sums = self._events
             sums[0] += compares
             sums[1] += compared
@@ -268,7 +268,7 @@ class Timeline:
         """All counters but the activity; port steps that are still to come are not counted."""
         left = sum(min(steps, max(end - self._open, 0)) for end, steps, _ in self._pending)
         compares, compared, writes, written = self._events
-        values = {f"cycles.{owner.name.lower()}": cycles for owner, cycles in self._cycles.items()}
+        values = {f"cycles.{owner.name.lower()}": self._cycles[owner] for owner in Owner}
         values |= {
             "cycles.stall": 0,
             "events.instructions": self._instructions,

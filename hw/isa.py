@@ -612,10 +612,14 @@ class Program:
         loops: list[int] = []
         found = {key: violation(instruction, config) for key, instruction in self._distinct.items()}
         refused = {key: one[1] for key, one in found.items() if one is not None}
+        structure = (Opcode.LOOP, Opcode.END, Opcode.HALT)
+        looked_at = {key for key, one in self._distinct.items() if key in refused or one.opcode in structure}
         for address, instruction in enumerate(self.instructions):
-            if refused and id(instruction) in refused:
-                raise ProgramError(f"instruction {address} ({instruction.name}): {refused[id(instruction)]}")
+            if id(instruction) not in looked_at:
+                continue
             where = f"instruction {address} ({instruction.name}): "
+            if id(instruction) in refused:
+                raise ProgramError(f"{where}{refused[id(instruction)]}")
             if instruction.opcode == Opcode.LOOP:
                 loops.append(address)
                 if len(loops) > config.loop_depth:
