@@ -8,6 +8,7 @@ from amaranth.utils import bits_for
 
 from hw.component import Component
 from hw.config import TileConfig
+from hw.constant_bits import counted, smeared
 from hw.isa import (
     OPERATIONS,
     TOTAL_KINDS,
@@ -117,11 +118,9 @@ class Decoder(Component):
         """Levels of a tree of as many words as the constant says: its logarithm, rounded up; 0 if it is negative."""
         words = self.instruction.constant
         number = Mux(words[-1], 0, words[:-1])
-        # From each place on, whether there is a one: as many such places above 0 as the logarithm, rounded down.
-        ones = [number[place:].any() for place in range(len(number) + 1)]
-        logarithm = Cat(Cat(ones[step::step]).xor() for step in (1 << bit for bit in range(bits_for(len(number)))))
-        others = Cat(number[place] & ones[place + 1] for place in range(len(number))).any()
-        return logarithm + others
+        # Places that have a one at them or above: but for place 0, as many as the logarithm, rounded down.
+        ones = smeared(number, up=False)
+        return Cat(counted(ones[1:])) + (number & ones[1:]).any()
 
     def _ranges(self) -> list[tuple[Value, Value, Value]]:
         """Column ranges that the instruction names: (used, first, end); the end may be wrong if the first is."""
