@@ -222,7 +222,7 @@ class AcceleratorReport:
 class RunReport:
     """A run of a network on an engine; *simulator* is None where none was used, *mode* may be ``auto``.
 
-    ``accelerator`` is None for a single tile; ``note`` says what a reader must know of the network, empty for nothing.
+    ``accelerator`` is None for a single tile; ``note`` says why the class means nothing, empty where it does mean something.
     ``journal`` is the file to be removed when the report is safe.
     """
 
@@ -416,6 +416,7 @@ def print_run(report: RunReport, stream: TextIO) -> None:
     for one in report.inputs:
         if one.top1 is not None:
             told = "" if one.expected is None else f", its name says {_class(one.expected, one.expected_label)}"
+            told += ", which means nothing" if report.note else ""
             line(f"{one.file}: class {_class(one.top1, one.label)}{told}")
     named = [one for one in report.inputs if one.top1 is not None and one.expected is not None]
     if several and named:

@@ -52,7 +52,7 @@ class RunRequest:
     bits : widths for all layers, a file with widths, or None for the model's own.
     seed : of all random numbers.
     way : how the work is shared out, and whether finished layers are kept.
-    note : what a report must say of the network; empty for nothing.
+    note : why the network's class means nothing; empty where it means something.
     """
 
     model: str

@@ -106,6 +106,7 @@ def test_energy_is_the_sum_when_every_layer_has_one() -> None:
 def test_a_note_is_told_to_people_and_to_programs() -> None:
     noted = dataclasses.replace(RUN, note="weights are random")
     assert "\nweights are random\n" in printed(noted)
+    assert "\ncat.png: class 3 (cat), which means nothing\n" in printed(noted)
     assert run_json(noted)["note"] == "weights are random"
 
 
