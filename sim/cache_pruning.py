@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -92,9 +93,11 @@ def _useless(entry: Entry) -> bool:
 
 def _remove(root: Path, entry: Entry) -> bool:
     """Remove an entry unless it is in use; return whether it is gone."""
+    if _recent(entry):
+        return False
     with _locked(entry) as locked:
         now = entry_at(entry.kind, entry.path)
-        if now is None or not locked or time.time() - now.used <= RECENT_SECONDS or is_held(root, entry.name):
+        if not locked or now is None or _recent(now) or is_held(root, entry.name):
             return False
         # As a whole: half of an entry must never be found.
         removed = Path(tempfile.mkdtemp(prefix=_REMOVED, dir=root))
@@ -109,17 +112,32 @@ def _remove(root: Path, entry: Entry) -> bool:
     return True
 
 
+def _recent(entry: Entry) -> bool:
+    return time.time() - entry.used <= RECENT_SECONDS
+
+
 @contextmanager
 def _locked(entry: Entry) -> Iterator[bool]:
-    """The lock of a build, if nobody has it; other entries have none."""
-    if entry.kind != "builds":
+    """The lock of a build or a journal, if nobody has it; other entries have none."""
+    if entry.kind == "journals":
+        with ExitStack() as stack:
+            try:
+                # A journal is its own lock, held by the run that writes it.
+                fcntl.flock(stack.enter_context(entry.path.open("rb")), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked = True
+            except IsADirectoryError:
+                locked = True
+            except OSError:
+                locked = False
+            yield locked
+    elif entry.kind == "builds":
+        try:
+            with FileLock(entry.path.with_name(f"{entry.path.name}.lock"), timeout=0):
+                yield True
+        except Timeout:
+            yield False
+    else:
         yield True
-        return
-    try:
-        with FileLock(entry.path.with_name(f"{entry.path.name}.lock"), timeout=0):
-            yield True
-    except Timeout:
-        yield False
 
 
 def _rested(root: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -190,6 +191,19 @@ def test_what_is_being_built_stays(root: Path) -> None:
         assert folder.exists()
     prune(root, 1)
     assert not folder.exists()
+
+
+def test_a_journal_that_is_being_written_stays(root: Path) -> None:
+    journal = root / "journals" / "run"
+    journal.parent.mkdir()
+    journal.write_bytes(b"layers")
+    backdate(journal, 40 * 86400)
+    with journal.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert prune(root, 1) == 0
+        assert journal.read_bytes() == b"layers"
+    assert prune(root, 1) == 6
+    assert not journal.exists()
 
 
 def test_one_prunes_at_a_time(root: Path) -> None:
