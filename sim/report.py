@@ -222,7 +222,7 @@ class AcceleratorReport:
 class RunReport:
     """A run of a network on an engine; *simulator* is None where none was used, *mode* may be ``auto``.
 
-    ``accelerator`` is None for a single tile; ``note`` says why the class means nothing, empty where it does mean something.
+    ``accelerator`` is None for a single tile; ``note`` says why the class means nothing, or is empty.
     ``journal`` is the file to be removed when the report is safe.
     """
 

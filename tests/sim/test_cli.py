@@ -259,6 +259,17 @@ def test_run_with_random_weights(host: SimpleNamespace, capfd: pytest.CaptureFix
     assert "conv1" in capfd.readouterr().out
 
 
+def test_run_with_random_weights_to_its_end(capfd: pytest.CaptureFixture[str]) -> None:
+    for engine in ("model", "integer"):
+        assert cli.main(["run", "resnet18", "--bits", "1", "--engine", engine, "--json", "-"]) == 0
+        captured = capfd.readouterr()
+        found = json.loads(captured.out)
+        assert found["note"] == NOTE
+        assert f"\n{NOTE}\n" in captured.err
+        assert len(found["layers"]) == 32
+        assert ("class" in captured.err.replace(NOTE, "")) == (engine == "integer")
+
+
 def test_run_unknown_model(refuses: Refuses) -> None:
     refuses(
         "model must be one of resnet8, alexnet, vgg16, resnet18, resnet50 or a .tflite or .onnx file, not 'lenet'; "
