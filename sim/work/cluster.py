@@ -62,6 +62,13 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _sources(self) -> set[str]:
+        """Hashes of the sources on all workers, an empty text for none."""
+        try:
+            return set(self._client.run(source_hash).values())
+        except ImportError:
+            return {""}
+
     @property
     def room(self) -> int:
         """Units that keep all workers busy, less those that are under way."""
@@ -75,12 +82,13 @@ class Cluster:
 
     def take(self) -> tuple[Unit, Answer]:
         """Wait for a unit."""
+        from distributed import CancelledError
         from distributed.scheduler import KilledWorker
 
         future = self._done.get()
         try:
             answer, built = future.result()
-        except KilledWorker as error:
+        except (KilledWorker, CancelledError) as error:
             raise TileError("a worker of the cluster ended in the middle of its inputs") from error
         self.built = max(self.built, built)
         return self._given.pop(future.key), answer
@@ -115,6 +123,11 @@ class _Workers:
                 idle.append(worker)
                 return
         worker.close()
+
+    def idle(self, key: str) -> int:
+        """Workers that are kept for some work."""
+        with self._lock:
+            return len(self._idle.get(key, ()))
 
     def forget(self, key: str) -> None:
         """Close all workers of some work."""

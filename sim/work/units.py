@@ -19,6 +19,7 @@ from hw.config import TileConfig
 from sim.engines import create_engine
 from sim.host import Network
 from sim.mapping.plan import MODES
+from sim.work.clearing import ClearedTile
 from sim.work.maps import PackedMap, pack_bits, pack_numbers
 
 __all__ = ["Answer", "LayerPart", "LayerUnit", "Reference", "ReferenceUnit", "Unit", "Work", "Worker"]
@@ -131,6 +132,7 @@ class Worker:
         self.built = 0.0
         self._given = network
         self._engine: Engine | None = None
+        self._tile: Engine | None = None
         self._begun: tuple[int, int] | None = None
 
     def __enter__(self) -> Worker:
@@ -168,20 +170,20 @@ class Worker:
 
     def close(self) -> None:
         """Release the engine."""
-        engine, self._engine, self._begun = self._engine, None, None
+        engine, self._engine, self._tile, self._begun = self._engine, None, None, None
         if engine is not None:
             engine.close()
 
     def _layer(self, unit: LayerUnit) -> LayerPart:
         network = self.network
-        engine = self._ready()
+        engine, tile = self._ready()
         begun, self._begun = self._begun == (unit.input, unit.layer), None
         if isinstance(engine, _Numbered):
-            engine.jobs = unit.number
+            engine.jobs = unit.number if tile is engine else 2 * unit.number
         before = engine.seconds if isinstance(engine, _Timed) else 0.0
         layer, plan = self.work.graph.layers[unit.layer], network.plans[unit.layer]
         stored = None if begun else [operand.symbols for operand in unit.operands]
-        output, counters = network.run_layer(layer, plan, stored, engine, unit.jobs)
+        output, counters = network.run_layer(layer, plan, stored, tile, unit.jobs)
         if unit.jobs:
             self._begun = (unit.input, unit.layer)
         seconds = engine.seconds - before if isinstance(engine, _Timed) else None
@@ -193,10 +195,13 @@ class Worker:
         outputs = [layer.output for layer in graph.layers]
         return Reference(tuple(pack_numbers(maps[name], graph.maps[name].bits) for name in outputs))
 
-    def _ready(self) -> Engine:
-        """The engine, made when first asked for."""
+    def _ready(self) -> tuple[Engine, Engine]:
+        """The engine, made when first asked for, and the tile that jobs are to see."""
         if self._engine is None:
             started = time.perf_counter()
             self._engine = create_engine(self.work.engine, self.work.config, seed=self.work.seed, **self.work.options)
             self.built = time.perf_counter() - started
-        return self._engine
+        if self._tile is None:
+            # Nothing but activity depends on cells that a job has not written.
+            self._tile = ClearedTile(self._engine) if self.work.config.activity else self._engine
+        return self._engine, self._tile
