@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pytest
@@ -144,6 +145,10 @@ class EditedProgram(Program):
     @property
     def words(self) -> list[int]:
         return [self.header, *super().words[1:]]
+
+    @cached_property
+    def image(self) -> bytes:
+        return b"".join(word.to_bytes(16, "little") for word in self.words)
 
 
 def program(*instructions: Instruction, config: TileConfig) -> Program:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from golden.engine import Job as TileJob
 from hw.config import TileConfig
 from hw.counter_map import COUNTERS
 from hw.isa import ErrorCode, Program
-from sim.beats import Store, beat_bytes, packed_beats, stores_of, unpacked_planes
+from sim.beats import Store, beat_bytes, beats_of, stores_of, unpacked_planes
 from sim.rtl_protocol import TIMEOUT_CYCLES, OutcomeMessage, checked_counters
 from sim.turbo.library import Job, Library, State, library
 from sim.turbo.library import Outcome as Report
@@ -112,9 +111,9 @@ class TurboEngine:
         if self._bench is None:
             raise TileError("the simulation was closed or ended before")
         self.jobs += 1
-        beats = [packed_beats(planes, self.config) for planes in job.planes if planes.size]
-        given = sum(len(part) for part in beats)
-        report = self._simulate(self._bench, job.program, beats)
+        content, segments = beats_of(job.planes, self.config)
+        given = int(segments[:, 0].sum())
+        report = self._simulate(self._bench, job.program, content, segments)
         state = State(report.state)
         answer = OutcomeMessage(
             beats=[],
@@ -131,14 +130,14 @@ class TurboEngine:
             return Outcome((), counters, ErrorCode(report.error), report.error_address)
         return Outcome(self._planes(job.program, report), counters, ErrorCode.NONE, report.error_address)
 
-    def _simulate(self, bench: int, program: Program, beats: Sequence[NDArray[np.uint8]]) -> Report:
+    def _simulate(
+        self, bench: int, program: Program, content: NDArray[np.uint8], segments: NDArray[np.uint64]
+    ) -> Report:
         """Run a program to its end."""
         if program is not self._program:
             # Jobs of a layer often share theirs.
-            self._image = np.frombuffer(b"".join(word.to_bytes(16, "little") for word in program.words), np.uint8)
+            self._image = np.frombuffer(program.image, np.uint8)
             self._stores, self._program = None, program
-        content = np.concatenate([np.empty(0, np.uint8), *(part.reshape(-1) for part in beats)])
-        segments = np.array([part.shape for part in beats], np.uint64)
         job = Job(
             words=self._image.ctypes.data,
             word_count=len(self._image) // 16,
