@@ -1,8 +1,6 @@
 """Verilog of a tile, the same text for the same config."""
 
 from hw.config import TileConfig
-from hw.hierarchy import design_text
-from hw.tile import Tile
 
 __all__ = ["CAM_ROWS", "TOP", "tile_verilog", "usual_banks"]
 
@@ -33,4 +31,7 @@ def tile_verilog(config: TileConfig, banks: int | None = None) -> str:
     config : the tile.
     banks : that its array is made of, a divisor of the taps; :func:`usual_banks` if not given.
     """
+    from hw.hierarchy import design_text  # a moment of imports that the name of the top module does not need
+    from hw.tile import Tile
+
     return design_text(Tile(config), TOP, usual_banks(config) if banks is None else banks)

@@ -6,6 +6,7 @@
     builds/<key>.lock      held while it is built, looked up or removed; stays, as others may wait for it
     runtime/<key>/         the compiled runtime of Verilator, see sim.runtime_objects
     verilog/<key>.v, .json the Verilog of a config, and which config it is
+    networks/<key>         networks with their constants, see sim.networks.kept
     runs/<name>/           results and log of one run
     journals/<name>        finished layers of runs that may go on
     in-use                 locks of those who use something, see sim.cache_holds
@@ -27,7 +28,7 @@ __all__ = ["KINDS", "LIMIT", "STAMP", "cache_folder", "cache_limit", "touch"]
 STAMP = "complete.json"
 """The file that is written last into the folder of a build."""
 
-KINDS = ("builds", "runtime", "verilog", "runs", "journals")
+KINDS = ("builds", "runtime", "verilog", "networks", "runs", "journals")
 """The folders that hold entries; others are not ours to remove."""
 
 LIMIT = "BFIMNA_CACHE_LIMIT"

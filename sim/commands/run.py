@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import UserError
-from sim.files import STANDARD_OUTPUT, check_output, write_output
+from sim.files import STANDARD_OUTPUT, check_output, read_input, write_output
 from sim.options import ENGINE_HELP, MODE_HELP, add_common, parse_bits, whole_number
 from sim.work.way import Way
 
@@ -139,7 +139,7 @@ def prepare(arguments: argparse.Namespace) -> RunRequest:
     """Read what the command line names, quickest first, and refuse what does not fit."""
     from hw.accelerator.named import load_system
     from hw.config import TileConfig
-    from sim.models import MODEL_FILES, MODELS, PICTURE, data_file, load_described, load_model
+    from sim.models import MODEL_FILES, MODELS, PICTURE, data_file
     from sim.networks.named import NETWORKS
     from sim.networks.weights import NOTE
     from sim.pictures import load_inputs
@@ -171,7 +171,7 @@ def prepare(arguments: argparse.Namespace) -> RunRequest:
         find_simulator(simulator)
         if simulator == "verilator":
             find_compiler()
-    graph = load_described(arguments.model, arguments.bits) if described else load_model(arguments.model, NETWORKS)
+    graph = _network(arguments.model, arguments.bits)
     return RunRequest(
         model=graph.name,
         graph=graph,
@@ -209,6 +209,22 @@ def _shared(arguments: argparse.Namespace) -> list[str]:
         "--independent": arguments.independent,
     }
     return [option for option, given in asked.items() if given]
+
+
+def _network(model: str, bits: str | None) -> Graph:
+    """The network with its constants; ``bits`` are of account where weights are random."""
+    from sim.models import MODELS, PICTURE, data_file, load_described, load_model
+    from sim.networks.kept import kept_graph
+    from sim.networks.named import NETWORKS
+
+    if model in NETWORKS:
+        widths = read_input(bits, "--bits file") if bits is not None and Path(bits).is_file() else b""
+        source = repr((model, bits, widths, data_file(PICTURE).read_bytes()))
+        return kept_graph(source, lambda: load_described(model, bits))
+    if model in MODELS or (model.lower().endswith(".tflite") and Path(model).is_file()):
+        content = read_input(data_file(MODELS[model]) if model in MODELS else model, "model")
+        return kept_graph(repr((Path(model).stem, content)), lambda: load_model(model, NETWORKS))
+    return load_model(model, NETWORKS)
 
 
 def _bits(text: str) -> int | Path:
