@@ -168,8 +168,8 @@ class Responders(Component):
         size = self.config.outputs
         words = [Signal(len(left) + 1, name="") for _ in range(size)]
         for output, word in enumerate(words):
-            # The carry comes from two equal bits below the lowest one.
-            a, b = (Cat(carry[output], *(plane[output] for plane in planes)) for planes in (left, right))
-            m.d.comb += word.eq(a + b)
+            # The carry comes from a sum with 1 below the lowest bit.
+            a, b = (Cat(plane[output] for plane in planes) for planes in (left, right))
+            m.d.comb += word.eq(Cat(carry[output], a) + Cat(Const(1, 1), b))
         total = [Cat(word[bit + 1] for word in words) for bit in range(len(left))]
         return total, (left[-1] ^ total[-1]) & (right[-1] ^ total[-1])
