@@ -173,7 +173,7 @@ def add_common(
                 metavar="N",
                 type=whole_number(1, 1024),
                 default=1,
-                help="inputs that run at once, each in a process of its own (default: 1)",
+                help="what runs at once, each in a process of its own (default: 1)",
             )
         else:
             raise ValueError(f"no common option is called {name!r}")

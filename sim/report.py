@@ -424,6 +424,10 @@ def print_run(report: RunReport, stream: TextIO) -> None:
     wall = report.wall_s
     doing = "simulating" if report.engine in ("rtl", "turbo") else "running"
     line(f"time: {wall.total:.1f} s, of it {wall.build:.1f} s building and {wall.simulate:.1f} s {doing}")
+    if wall.cycles_per_second is not None:
+        alone = wall.hardware_cycles_per_second
+        within = "" if alone is None else f"; {alone:,.0f} in each process while the Verilog alone ran"
+        line(f"rate: {wall.cycles_per_second:,.0f} cycles/s with {wall.jobs} at once{within}")
     if wall.resumed_layers:
         line(f"{wall.resumed_layers} layers were finished by an earlier run")
     if any(layer.started_from == "golden" for layer in report.layers):

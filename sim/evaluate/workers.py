@@ -12,8 +12,9 @@ from contextlib import closing, contextmanager
 from typing import Any, TypeVar, cast
 
 from golden.engine import TileError
-from sim.errors import UserError, one_line
+from sim.errors import UserError
 from sim.evaluate.journal import source_hash
+from sim.work.scheduler import connected
 
 __all__ = ["finished"]
 
@@ -132,19 +133,9 @@ def _on_cluster(
     function: Callable[[Any], Any], items: Batch, kind: Callable[[Any], object], address: str
 ) -> Iterator[tuple[int, Any]]:
     """Let the workers of a Dask scheduler do the work."""
-    try:
-        from distributed import Client
-        from distributed.comm.addressing import resolve_address
-        from distributed.scheduler import KilledWorker
-    except ImportError:
-        raise UserError("--cluster needs the package distributed: pip install 'bfimna[cluster]'") from None
-    try:
-        client: Any = Client(resolve_address(address), timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(
-            f"--cluster must be the address of a Dask scheduler that answers, such as tcp://host:8786; {address!r} "
-            f"does not: {one_line(error)}"
-        ) from error
+    client = connected(address, CONNECT_SECONDS)
+    from distributed.scheduler import KilledWorker
+
     with client:
         if not items:
             return

@@ -7,8 +7,9 @@ import threading
 from typing import Any
 
 from golden.engine import TileError
-from sim.errors import UserError, one_line
+from sim.errors import UserError
 from sim.evaluate.journal import source_hash
+from sim.work.scheduler import connected
 from sim.work.units import Answer, Unit, Work, Worker
 
 __all__ = ["Cluster"]
@@ -38,7 +39,7 @@ class Cluster:
     def __init__(self, work: Work, address: str, key: str) -> None:
         self.built = 0.0
         self._key = key
-        self._client = _connected(address)
+        self._client = connected(address, CONNECT_SECONDS)
         self._given: dict[Any, Unit] = {}
         self._done: queue.Queue[Any] = queue.Queue()
         try:
@@ -151,19 +152,3 @@ def _do(key: str, work: Work, unit: Unit) -> tuple[Answer, float]:
 
 def _forget(key: str) -> None:
     _WORKERS.forget(key)
-
-
-def _connected(address: str) -> Any:
-    """A client of the scheduler."""
-    try:
-        from distributed import Client
-        from distributed.comm.addressing import resolve_address
-    except ImportError:
-        raise UserError("--cluster needs the package distributed: pip install 'bfimna[cluster]'") from None
-    try:
-        return Client(resolve_address(address), timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(
-            f"--cluster must be the address of a Dask scheduler that answers, such as tcp://host:8786; {address!r} "
-            f"does not: {one_line(error)}"
-        ) from error

@@ -239,6 +239,22 @@ def test_jobs_that_nothing_would_use(refuses: Refuses, engine: str) -> None:
     )
 
 
+@pytest.mark.parametrize("engine", ["model", "integer"])
+@pytest.mark.parametrize("option", ["--resume", "--independent", "--cluster"])
+def test_ways_that_nothing_would_use(refuses: Refuses, engine: str, option: str) -> None:
+    refuses(
+        rf"{option} is not for engine {engine}: only rtl, turbo and golden share out their work",
+        *run(option, *(["tcp://host:8786"] if option == "--cluster" else []), engine=engine),
+    )
+
+
+def test_processes_and_a_cluster(refuses: Refuses) -> None:
+    refuses(
+        r"--jobs must be 1 with --cluster, whose workers do everything",
+        *run("--jobs", "2", "--cluster", "tcp://host:8786"),
+    )
+
+
 def test_simulator_not_found(refuses: Refuses, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("PATH", str(folder))
     refuses(

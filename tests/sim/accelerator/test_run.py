@@ -71,6 +71,7 @@ def test_text_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (("--mode", "lut"), "--mode must be count for an accelerator (mesh2x2), not lut"),
         (("--jobs", "2"), "--jobs must be 1 for an accelerator (mesh2x2), not 2"),
+        (("--resume",), "--resume is not for an accelerator (mesh2x2), whose layers run together"),
         (("--config", "mesh2"), "config must be one of tiny, "),
     ],
 )

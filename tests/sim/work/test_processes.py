@@ -120,3 +120,18 @@ def unit(graph: Graph) -> LayerUnit:
 def send_and_wait(pool: Processes, sent: LayerUnit) -> None:
     pool.give(sent)
     pool.take()
+
+
+def test_layers_from_the_integer_operators(tmp_path: Path) -> None:
+    reports: list[dict[str, Any]] = []
+    for number, options in enumerate(((), ("--independent", "--jobs", "2"))):
+        target = tmp_path / f"{number}.json"
+        command = ["run", "resnet8", "--input", PICTURES[0], "--engine", "turbo", "--json", str(target), *options]
+        assert cli.main(command) == 0
+        reports.append(json.loads(target.read_text()))
+    for found, start in zip(reports, ("rtl", "golden"), strict=True):
+        assert {layer.pop("started_from") for layer in found["layers"]} == {start}
+        how = found.pop("wall_s")
+        assert 0 < how["cycles_per_second"]
+        assert 0 < how["hardware_cycles_per_second"] == found["total"]["cycles"] / how["hardware"]
+    assert reports[0] == reports[1]
