@@ -141,7 +141,6 @@ def prepare(arguments: argparse.Namespace) -> RunRequest:
     from hw.config import TileConfig
     from sim.models import MODEL_FILES, MODELS, PICTURE, data_file
     from sim.networks.named import NETWORKS
-    from sim.networks.weights import NOTE
     from sim.pictures import load_inputs
     from sim.tools import find_compiler, find_simulator
 
@@ -194,7 +193,7 @@ def prepare(arguments: argparse.Namespace) -> RunRequest:
             journal=arguments.engine in PARALLEL_ENGINES and isinstance(config, TileConfig),
             resume=arguments.resume,
         ),
-        note=NOTE if described else "",
+        note=_note() if described else "",
     )
 
 
@@ -209,6 +208,13 @@ def _shared(arguments: argparse.Namespace) -> list[str]:
         "--independent": arguments.independent,
     }
     return [option for option, given in asked.items() if given]
+
+
+def _note() -> str:
+    """What reports say of networks with random weights."""
+    from sim.networks.weights import NOTE
+
+    return NOTE
 
 
 def _network(model: str, bits: str | None) -> Graph:
