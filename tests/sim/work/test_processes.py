@@ -132,6 +132,6 @@ def test_layers_from_the_integer_operators(tmp_path: Path) -> None:
     for found, start in zip(reports, ("rtl", "golden"), strict=True):
         assert {layer.pop("started_from") for layer in found["layers"]} == {start}
         how = found.pop("wall_s")
-        assert 0 < how["cycles_per_second"]
+        assert how["cycles_per_second"] > 0
         assert 0 < how["hardware_cycles_per_second"] == found["total"]["cycles"] / how["hardware"]
     assert reports[0] == reports[1]
