@@ -26,6 +26,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -621,7 +622,7 @@ def machine_line(result: Mapping[str, Any]) -> str:
 
 
 def as_markdown(result: Mapping[str, Any]) -> str:
-    lines = [f"`{result['command']}` on {machine_line(result)}"]
+    lines = textwrap.wrap(f"`{result['command']}` on {machine_line(result)}", 120, break_on_hyphens=False)
     for table in tables(result):
         lines += ["", line_of(table.headings), line_of(["---", *(["---:"] * (len(table.headings) - 1))])]
         lines += [line_of(row) for row in table.rows]

@@ -36,10 +36,9 @@ from hw.isa import (
     reduce_levels,
     violation,
 )
-from sim.rtl_engine import RtlEngine
 from tests.meaning import Rows, after, bits_of, dot_products, leading_zero_planes, promised, with_bits
 from tests.programs import ADDING, CONTROL, laid_out
-from tests.rtl import COMPACT, GRID, TINY, EnginePool
+from tests.rtl import COMPACT, GRID, TINY, EnginePool, VerilogEngine
 
 WIDTHS = (1, 2, 3, 4, 5, 7, 8, 12, 16, 24, 32)
 SMALL_WIDTHS = (1, 2, 3, 5, 8)
@@ -333,7 +332,7 @@ def measurement(rng: random.Random, op: Instruction, owner: Owner, config: TileC
     return Measurement(moved, operands(rng, moved, config), rng.randrange(-9, 10))
 
 
-def run_together(engine: RtlEngine, measured: Sequence[Measurement]) -> None:
+def run_together(engine: VerilogEngine, measured: Sequence[Measurement]) -> None:
     """Execute points in one program, each with an owner, and hold counters and results against all second opinions."""
     config = engine.config
     program = Program.build(
@@ -368,7 +367,7 @@ def check_promises(op: Instruction, config: TileConfig, cycles: int) -> None:
         assert cycles - a * b == 2, op
 
 
-def measure(engine: RtlEngine, points: Sequence[Instruction], seed: int) -> None:
+def measure(engine: VerilogEngine, points: Sequence[Instruction], seed: int) -> None:
     """Measure all points, as many together as there are owners."""
     print(f"seed {seed}, {len(points)} points")
     rng = random.Random(seed)

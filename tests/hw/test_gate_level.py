@@ -15,14 +15,13 @@ from golden.engine import TileError
 from golden.tile import GoldenTile
 from hw.config import TileConfig
 from hw.isa import OPERATIONS, ErrorCode, Opcode
-from sim.rtl_engine import RtlEngine
 from sim.runner import SimulationError
 from sim.synthesis import find_yosys
 from sim.synthesis.netlist import netlist_verilog
 from sim.tools import ToolError
 from tests.hw import test_cycle_laws_rtl, test_errors_rtl, test_tile_random
 from tests.programs import random_program
-from tests.rtl import TINY, EnginePool, compare
+from tests.rtl import TINY, EnginePool, VerilogEngine, compare
 
 SIMULATOR = "icarus"
 CONFIG = TINY["cells"]
@@ -75,7 +74,7 @@ def inverted(netlist: str, target: str) -> str:
     return netlist[: gate.start()] + text + netlist[gate.end() :]
 
 
-def run_programs(engine: RtlEngine) -> None:
+def run_programs(engine: VerilogEngine) -> None:
     """Random programs of all operations, and of dot products, which random programs seldom have."""
     for opcodes in (tuple(OPERATIONS), (Opcode.DOT, Opcode.DRAIN)):
         for seed in (1, 2):

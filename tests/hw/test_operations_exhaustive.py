@@ -28,10 +28,9 @@ from hw.isa import (
     legal_kinds,
     violation,
 )
-from sim.rtl_engine import RtlEngine
 from tests.meaning import ROW_BY_ROW, Rows, after, dot_products
 from tests.programs import ADDING, laid_out
-from tests.rtl import GRID, EnginePool
+from tests.rtl import GRID, EnginePool, VerilogEngine
 
 WIDTHS = range(1, 5)
 ROW_BITS = 12
@@ -208,7 +207,7 @@ def operand_rows(rng: random.Random, op: Instruction, config: TileConfig) -> tup
     )
 
 
-def run_all(engine: RtlEngine, points: list[tuple[Instruction, Rows]]) -> None:
+def run_all(engine: VerilogEngine, points: list[tuple[Instruction, Rows]]) -> None:
     """Execute instructions in one program, each on rows of its own."""
     config = engine.config
     instructions: list[Instruction] = []
