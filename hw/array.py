@@ -160,7 +160,7 @@ class CellArray(_Array):
                 bank.port_column.eq(bus.port_column),
                 bank.port_write.eq(bus.port_write & self.run),
                 bank.port_blocks.eq(_share(bus.port_blocks, number, count)),
-                bank.port_planes.eq(_share(bus.port_planes, number, count)),
+                bank.port_values.eq(_share(bus.port_planes, number, count)),
             ]
         match = _joined(banks, "match")
         if config.vertical:
@@ -231,7 +231,9 @@ class LatchedArray(_Array):
         config, bus, operation = self.config, self.bus, self.bus.operation
         # A cycle has a write by the sequencer, a spill of a whole column, or a write by the plane port.
         spills = operation.spill_c | operation.spill_f
-        with m.If(~spills):
+        with m.If(bus.port_write):
+            m.d.comb += self.rows.eq(spread(bus.port_blocks, config.outputs))
+        with m.Elif(~spills):
             self.select_rows(m)
         store = _Store(m, config, platform, ("x", "y", "port"), ("write",))
         first, second, third = (store.data[name] for name in ("x", "y", "port"))
@@ -250,28 +252,30 @@ class LatchedArray(_Array):
         columns = {"x": first, "y": second, "c": carry, "f": flag}
         m.d.comb += bus.match.eq(self.matched(m, columns))
 
-        # Writes to c and f stay in the latches until they are spilled.
-        with m.If(operation.clear_c):
-            m.d.sync += carry.eq(0)
-        with m.Elif(operation.write & operation.write_mask.c):
-            m.d.sync += carry.eq(self.written(carry, operation.write_key.c))
-        with m.If(operation.fetch_f):
-            m.d.sync += flag.eq(third)
-        with m.Elif(operation.write & operation.write_mask.f):
-            m.d.sync += flag.eq(self.written(flag, operation.write_key.f))
+        # Writes to c and f stay in the latches until they are spilled. Each latch has a value in every cycle: an enable
+        # that depends on the row would take as much logic again.
+        kept = Mux(operation.clear_c, Const(0, config.rows), carry)
+        flags = Mux(operation.fetch_f, third, flag)
+        written = operation.write_mask
+        m.d.sync += [
+            carry.eq(Mux(operation.write & written.c, self.written(kept, operation.write_key.c), kept)),
+            flag.eq(Mux(operation.write & written.f, self.written(flags, operation.write_key.f), flags)),
+        ]
 
-        source = Signal(config.rows, name="written_source")
+        # What goes to the memory: a column, of which some rows take the key, or what the plane port brings.
+        source, values = Signal(config.rows, name="written_source"), Signal(config.rows, name="written_values")
         m.d.comb += [
             write.address.eq(operation.y),
             source.eq(second),
-            write.data.eq(self.written(source, operation.write_key.y)),
+            values.eq((operation.write & operation.write_key.y).replicate(config.rows)),
+            write.data.eq((source & ~self.rows) | (self.rows & values)),
         ]
-        with m.If(operation.spill_c):
+        with m.If(bus.port_write):
+            m.d.comb += [write.address.eq(bus.port_column), source.eq(third), values.eq(bus.port_planes)]
+        with m.Elif(operation.spill_c):
             m.d.comb += [write.address.eq(operation.c), source.eq(carry)]
         with m.Elif(operation.spill_f):
             m.d.comb += [write.address.eq(operation.f), source.eq(flag)]
-        with m.If(bus.port_write):
-            m.d.comb += [write.address.eq(bus.port_column), write.data.eq(self.merged(m, third))]
         m.d.comb += write.enable.eq(self.run & (bus.port_write | spills | (operation.write & operation.write_mask.y)))
         return EnableInserter(self.run)(m)
 
