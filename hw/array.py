@@ -160,7 +160,7 @@ class CellArray(_Array):
                 bank.port_column.eq(bus.port_column),
                 bank.port_write.eq(bus.port_write & self.run),
                 bank.port_blocks.eq(_share(bus.port_blocks, number, count)),
-                bank.port_values.eq(_share(bus.port_planes, number, count)),
+                bank.port_planes.eq(_share(bus.port_planes, number, count)),
             ]
         match = _joined(banks, "match")
         if config.vertical:
