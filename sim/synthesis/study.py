@@ -116,10 +116,9 @@ def _share(counts: Counts, of: Counts) -> str:
 
 _TINY = CONFIGS["tiny"]
 _WIDE = CONFIGS["small"].replace(columns=64)
-NANO = _TINY.replace(
-    name="nano", taps=4, outputs=4, columns=16, plane_bits=4, program_depth=2, activity=False, fill_bits=12,
-    total_bits=16, loop_depth=1, port_queue=1,
-)  # fmt: skip
+NARROW = _TINY.replace(
+    name="tiny16", columns=16, activity=False, fill_bits=20, total_bits=24, port_queue=2, loop_depth=1
+)
 """A tile that fits an iCE40 HX8K."""
 
 STUDIES: dict[str, Study] = {
@@ -128,10 +127,10 @@ STUDIES: dict[str, Study] = {
         Study(
             name="placed",
             title="On an iCE40 HX8K",
-            text="A tile of 16 rows and 16 columns with a program buffer of 2 instructions and without activity "
-            "counters, placed and routed with all of its ports in use. Where a design leaves some constant, as the "
-            "worked example in [fpga.md](fpga.md) does, its tile takes less.",
-            configs={"nano": NANO},
+            text="Config `tiny` with 16 columns, without activity counters, with one loop, a port queue of 2, fills of "
+            "20 bits and totals of 24; placed and routed with all of its ports in use. Where a design leaves some "
+            "constant, as the worked example in [fpga.md](fpga.md) does, its tile takes less.",
+            configs={"tiny16": NARROW},
             targets=("ice40",),
             table=_block_table,
         ),
