@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from sim.file_locks import byte_is_locked, share_byte
 
 __all__ = ["hold", "is_held"]
 
@@ -41,7 +42,7 @@ def hold(root: Path, name: str) -> None:
     with _LOCK:
         holds = _holds(root)
         if name not in holds.names:
-            fcntl.lockf(holds.file, fcntl.LOCK_SH, 1, _place(name))
+            share_byte(holds.file, _place(name))
             holds.names.add(name)
 
 
@@ -49,21 +50,14 @@ def is_held(root: Path, name: str) -> bool:
     """Return whether some process, this one included, holds an entry; parameters as :func:`hold`."""
     with _LOCK:
         holds = _holds(root)
-        if name in holds.names:
-            return True
-        try:
-            fcntl.lockf(holds.file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place(name))
-        except (BlockingIOError, PermissionError):
-            return True
-        fcntl.lockf(holds.file, fcntl.LOCK_UN, 1, _place(name))
-        return False
+        return name in holds.names or byte_is_locked(holds.file, _place(name))
 
 
 def _holds(root: Path) -> _Holds:
     """Those of this process: one that was forked has none."""
     key = (os.getpid(), root)
     if key not in _HOLDS:
-        _HOLDS[key] = _Holds(os.open(root / _FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
+        _HOLDS[key] = _Holds(os.open(root / _FILE, os.O_RDWR | os.O_CREAT, 0o666))
     return _HOLDS[key]
 
 

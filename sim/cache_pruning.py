@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import tempfile
 import time
@@ -15,6 +14,7 @@ from filelock import FileLock, Timeout
 from sim.cache import cache_limit
 from sim.cache_entries import Entry, cache_entries, entry_at
 from sim.cache_holds import is_held
+from sim.file_locks import lock_file
 
 __all__ = ["prune", "prune_once"]
 
@@ -123,7 +123,7 @@ def _locked(entry: Entry) -> Iterator[bool]:
         with ExitStack() as stack:
             try:
                 # A journal is its own lock, held by the run that writes it.
-                fcntl.flock(stack.enter_context(entry.path.open("rb")), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_file(stack.enter_context(entry.path.open("rb")).fileno())
                 locked = True
             except IsADirectoryError:
                 locked = True

@@ -6,7 +6,6 @@ a line of JSON, and the numbers of a map. Records are added as a whole; a damage
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import struct
@@ -21,6 +20,7 @@ import numpy as np
 
 from sim.cache import cache_folder
 from sim.errors import UserError
+from sim.file_locks import lock_file
 from sim.work.maps import PackedMap
 
 __all__ = ["FinishedLayer", "RunJournal", "journal_path"]
@@ -84,7 +84,7 @@ class RunJournal:
         except OSError as error:
             raise _unusable(path, error) from error
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(self._file.fileno())
             self._file.seek(0)
             content = self._file.read() if resume else b""
             sound = self._read(content, len(title)) if content.startswith(title) else 0
