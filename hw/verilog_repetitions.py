@@ -13,18 +13,13 @@ _ZEROS = re.compile(rf"\b(\d+)'h0{{{FEWEST},}}\b")
 _ONES = re.compile(rf"\b(\d+)'h[137f]f{{{FEWEST - 1},}}\b")
 _REPEATED = re.compile(rf"(?<=[{{ ])(\w+(?:\[\d+(?::\d+)?\])?)(?:, \1){{{FEWEST - 1},}}(?=,| \}})")
 _WHOLE = re.compile(r"\{ (\{\d+\{[^{}]*\}\}) \}")
-_BIT = r"(?<=[=(] )((?:\([^()]*\)|~?\w+(?:\[\d+\])?))"
-_ONES_OR_ZEROS = re.compile(_BIT + r" \? \{(\d+)\{1'h1\}\} : \2'h0\b")
-_ZEROS_OR_ONES = re.compile(_BIT + r" \? (\d+)'h0 : \{\2\{1'h1\}\}")
 
 
 def with_repetitions(text: str) -> str:
     """The same design with numbers in place of what is repeated."""
     text = _REPEATED.sub(lambda found: f"{{{found[0].count(',') + 1}{{{found[1]}}}}}", text)
     text = _WHOLE.sub(r"\1", text)
-    text = _ONES.sub(_ones, _ZEROS.sub(r"\1'h0", text))
-    text = _ONES_OR_ZEROS.sub(r"{\2{\1}}", text)
-    return _ZEROS_OR_ONES.sub(r"{\2{~\1}}", text).replace("{~~", "{")
+    return _ONES.sub(_ones, _ZEROS.sub(r"\1'h0", text))
 
 
 def _ones(constant: re.Match[str]) -> str:
