@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from golden.engine import Job, Outcome
 from golden.schedules import SCHEDULES, Machine, Schedule, dot
@@ -117,6 +118,7 @@ PORT_OPERATIONS = frozenset({int(Opcode.LOAD), int(Opcode.STORE), int(Opcode.DRA
 
 _LOADING = frozenset({int(Opcode.LOAD), int(Opcode.RESTORE)})
 _JOINING = frozenset({int(Opcode.SYNC), int(Opcode.HALT)})
+_NO_BODY = Schedule()
 
 
 def searches(instruction: Instruction) -> bool:
@@ -160,6 +162,32 @@ def plane_size(instruction: Instruction, config: TileConfig) -> int:
     return config.rows
 
 
+class _Known(NamedTuple):
+    """What the time of a run needs of one instruction: long programs repeat few."""
+
+    instruction: Instruction  # keeps the object, and with it its identity
+    steps: int | None  # of the port; None unless it is a port operation
+    snapshot: bool  # STORE TOTAL and DRAIN, which take the totals
+    waited_for: Owner  # as what a wait for this port operation counts
+    joined: int | None  # how many port operations may stay; None unless it joins any
+    body: Schedule
+    open: bool  # a DOT leaves the port alone: all of its cycles are open
+
+    @classmethod
+    def of(cls, op: Instruction, config: TileConfig, machine: Machine) -> _Known:
+        """Look at a legal instruction."""
+        port, joins = op.opcode in PORT_OPERATIONS, op.opcode in _JOINING
+        return cls(
+            instruction=op,
+            steps=port_steps(op, config) if port else None,
+            snapshot=op.opcode == Opcode.DRAIN or (op.opcode == Opcode.STORE and op.kind == LoadKind.TOTAL),
+            waited_for=Owner.LOAD if op.opcode in _LOADING else Owner.STORE,
+            joined=None if not joins else op.constant if op.opcode == Opcode.SYNC else 0,
+            body=_NO_BODY if port or joins else _schedule(op, machine, 0),
+            open=op.opcode == Opcode.DOT,
+        )
+
+
 class Timeline:
     """The time of a run, instruction by instruction, as a max-plus recurrence.
 
@@ -175,6 +203,7 @@ class Timeline:
         """Begin before the first decode cycle."""
         self.config = config
         self._machine = Machine.of(config)
+        self._known: dict[int, _Known] = {}  # what was seen of an instruction, by its identity
         self._open = 0  # open cycles so far
         self._pending: deque[tuple[int, int, Owner]] = deque()  # last open cycle, steps, owner of waits
         self._port_end = 0  # last open cycle of the newest port operation
@@ -191,37 +220,37 @@ class Timeline:
 
         ``skipped`` counts the leading zero planes that a DOT of kind SKIP finds in a, 0..A; 0 for anything else.
         """
-        op = instruction
-        opcode = op.opcode
-        if opcode in PORT_OPERATIONS:
+        known = self._known.get(id(instruction))
+        if known is None:
+            known = self._known[id(instruction)] = _Known.of(instruction, self.config, self._machine)
+        self._instructions += 1
+        if known.steps is not None:
             self._join(self.config.port_queue - 1)
-            snapshot = opcode == Opcode.DRAIN or (opcode == Opcode.STORE and op.kind == LoadKind.TOTAL)
-            if snapshot:
+            if known.snapshot:
                 self._wait(self._snapshot_end)
             self._open += 1
-            steps = port_steps(op, self.config)
-            self._steps += steps
-            self._port_end = max(self._port_end, self._open) + steps
-            self._pending.append((self._port_end, steps, Owner.LOAD if opcode in _LOADING else Owner.STORE))
-            if snapshot:
+            self._steps += known.steps
+            self._port_end = max(self._port_end, self._open) + known.steps
+            self._pending.append((self._port_end, known.steps, known.waited_for))
+            if known.snapshot:
                 self._snapshot_end = self._port_end
-            self._cycles[op.owner] += 1
-        elif opcode in _JOINING:
-            self._join(op.constant if opcode == Opcode.SYNC else 0)
+            self._cycles[instruction.owner] += 1
+        elif known.joined is not None:
+            self._join(known.joined)
             self._open += 1
-            self._cycles[op.owner] += 1
+            self._cycles[instruction.owner] += 1
         else:
-            compares, compared, writes, written, idle = _schedule(op, self._machine, skipped)
-            body = compares + writes + idle
-            self._open += 1 + body if opcode == Opcode.DOT else 1
-            self._cycles[op.owner] += 1 + body
+            body = _schedule(instruction, self._machine, skipped) if skipped else known.body
+            compares, compared, writes, written, idle = body
+            cycles = 1 + compares + writes + idle
+            self._open += cycles if known.open else 1
+            self._cycles[instruction.owner] += cycles
             sums = self._events
             sums[0] += compares
             sums[1] += compared
             sums[2] += writes
             sums[3] += written
             self._skipped += skipped
-        self._instructions += 1
 
     def _join(self, count: int) -> None:
         """Wait until at most ``count`` port operations are outstanding."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from functools import cached_property, lru_cache
@@ -666,6 +666,17 @@ class Program:
         words = {key: _bytes(_word(instruction)) for key, instruction in self._distinct.items()}
         return b"".join([_bytes(self._header), *(words[id(instruction)] for instruction in self.instructions)])
 
+    def replaced(self, changes: Mapping[int, Instruction]) -> Program:
+        """The same program with other instructions at some addresses; they are not checked."""
+        instructions, image = list(self.instructions), bytearray(self.image)
+        for address, instruction in changes.items():
+            instructions[address] = instruction
+            place = 16 * (address + 1)
+            image[place : place + 16] = _bytes(_word(instruction))
+        changed = Program(tuple(instructions), self.config_hash)
+        changed.__dict__["image"] = bytes(image)
+        return changed
+
     def to_bytes(self) -> bytes:
         """The binary program."""
         return self.image
@@ -674,7 +685,7 @@ class Program:
     def _header(self) -> int:
         return MAGIC | VERSION << 16 | len(self.instructions) << 32 | self.config_hash << 64
 
-    @property
+    @cached_property
     def _distinct(self) -> dict[int, Instruction]:
         """The objects among the instructions, by identity: long programs repeat few."""
         return {id(instruction): instruction for instruction in self.instructions}

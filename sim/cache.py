@@ -7,6 +7,7 @@
     runtime/<key>/         the compiled runtime of Verilator, see sim.runtime_objects
     verilog/<key>.v, .json the Verilog of a config, and which config it is
     networks/<key>         networks with their constants, see sim.networks.kept
+    laws/<key>             counters of layers by the laws, see sim.mapping.kept_laws
     runs/<name>/           results and log of one run
     journals/<name>        finished layers of runs that may go on
     in-use                 locks of those who use something, see sim.cache_holds
@@ -28,7 +29,7 @@ __all__ = ["KINDS", "LIMIT", "STAMP", "cache_folder", "cache_limit", "touch"]
 STAMP = "complete.json"
 """The file that is written last into the folder of a build."""
 
-KINDS = ("builds", "runtime", "verilog", "networks", "runs", "journals")
+KINDS = ("builds", "runtime", "verilog", "networks", "laws", "runs", "journals")
 """The folders that hold entries; others are not ours to remove."""
 
 LIMIT = "BFIMNA_CACHE_LIMIT"

@@ -13,7 +13,7 @@ from sim.cache import KINDS, STAMP
 
 __all__ = ["Entry", "cache_entries", "entry_at"]
 
-Kind = Literal["builds", "runtime", "verilog", "networks", "runs", "journals"]
+Kind = Literal["builds", "runtime", "verilog", "networks", "laws", "runs", "journals"]
 
 _KEY = re.compile(r"[0-9a-f]{20}")
 _LOCK_SUFFIX = ".lock"

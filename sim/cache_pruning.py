@@ -24,7 +24,7 @@ RECENT_SECONDS = 600.0
 REST_SECONDS = 3600.0
 """Where nothing was added, nobody looks again for so long."""
 
-DAYS = {"builds": 30.0, "runtime": 30.0, "verilog": 30.0, "networks": 30.0, "runs": 1.0, "journals": 30.0}
+DAYS = {"builds": 30.0, "runtime": 30.0, "verilog": 30.0, "networks": 30.0, "laws": 30.0, "runs": 1.0, "journals": 30.0}
 """How long entries of each kind stay unused, whatever the limit."""
 
 _REMOVED = ".removed-"

@@ -28,6 +28,7 @@ from sim.errors import UserError
 from sim.mapping import LayerPlan, LayerShape, MappingError, layer_shape, plan_layer
 from sim.mapping.bits import PLAIN, Alphabet, Symbols, from_bits, to_bits
 from sim.mapping.feeder import Feeder
+from sim.mapping.kept_laws import Laws, laws_of_shapes
 from sim.mapping.plan import MODES, check_fit, feeder, reorder
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class Network:
     config : the tile.
     alphabet : how constant bits are written.
     mode : how dot products are formed, one of :data:`sim.mapping.plan.MODES` or ``auto``, which chooses for each layer.
+    laws : gives counters of shapes, as :mod:`sim.mapping.kept_laws` does.
 
     Attributes
     ----------
@@ -128,23 +130,29 @@ class Network:
         If a layer does not fit the tile.
     """
 
-    def __init__(self, graph: Graph, config: TileConfig, alphabet: Alphabet = PLAIN, mode: str = MODES[0]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        config: TileConfig,
+        alphabet: Alphabet = PLAIN,
+        mode: str = MODES[0],
+        laws: Callable[[Sequence[LayerShape], Sequence[str], TileConfig], Laws] = laws_of_shapes,
+    ) -> None:
         """Map all layers."""
         self.graph, self.config, self.alphabet = graph, config, alphabet
         self.plans: list[LayerPlan] = []
-        self.laws: list[dict[str, int]] = []
         shapes = [layer_shape(layer, graph) for layer in graph.layers]
         try:
             for shape, layer in zip(shapes, graph.layers, strict=True):
-                plan = plan_layer(shape, config, layer, mode)
-                constant = plan.mode == "constant"
-                self.plans.append(plan)
-                self.laws.append((plan if constant else plan_layer(shape, config, mode=plan.mode or MODES[0])).law)
+                self.plans.append(plan_layer(shape, config, layer, mode))
         except MappingError as error:
             columns = _columns_that_do(shapes, graph.layers, config, mode)
             if columns is None:
                 raise
             raise MappingError(f"{error}; {columns} columns would do for the whole network") from error
+        by_shape = [plan for plan in self.plans if plan.mode != "constant"]
+        found = iter(laws([plan.shape for plan in by_shape], [plan.mode or MODES[0] for plan in by_shape], config))
+        self.laws: Laws = [plan.law if plan.mode == "constant" else next(found) for plan in self.plans]
         self._feeders: dict[str, Feeder] = {}
 
     def run_layer(

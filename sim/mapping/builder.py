@@ -90,22 +90,22 @@ class JobPlan:
     work: Any
     constants: tuple[int, ...] = ()
 
-    @cached_property
+    @property
     def instructions(self) -> tuple[Instruction, ...]:
         """Of the program, HALT included."""
-        if not self.constants:
-            return self.routine.instructions
-        instructions = list(self.routine.instructions)
-        for address, constant in zip(self.routine.starts, self.constants, strict=True):
-            owner = instructions[address].owner
-            instructions[address] = _instruction(Opcode.INIT, (("constant", constant), ("owner", owner)))
-        return tuple(instructions)
+        return self.program.instructions if self.constants else self.routine.instructions
 
     @cached_property
     def program(self) -> Program:
         """The checked program; the same object as the routine's where constants are the same."""
         checked = self.routine.program
-        return Program(self.instructions, checked.config_hash) if self.constants else checked
+        if not self.constants:
+            return checked
+        changes: dict[int, Instruction] = {}
+        for address, constant in zip(self.routine.starts, self.constants, strict=True):
+            fields = (("constant", constant), ("owner", checked.instructions[address].owner))
+            changes[address] = _instruction(Opcode.INIT, fields)
+        return checked.replaced(changes)
 
     @property
     def loads(self) -> tuple[Source, ...]:

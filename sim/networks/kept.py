@@ -1,15 +1,13 @@
 """Networks that are kept: finding the constants of a network takes longer than reading them.
 
-A file is the CRC-32 of what follows; a line of JSON, which says how the network is made of dataclasses and arrays; and
-the numbers of all arrays, in as few bytes as each needs.
+A file is a line of JSON, which says how the network is made of dataclasses and arrays, and the numbers of all arrays,
+in as few bytes as each needs.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,10 +16,7 @@ from numpy.typing import NDArray
 
 from golden import graph as graph_module
 from golden.graph import Graph
-from sim.cache import cache_folder, touch
-from sim.cache_pruning import prune_once
-from sim.evaluate.journal import source_hash
-from sim.files import write_output
+from sim.kept import kept
 
 __all__ = ["kept_graph"]
 
@@ -46,27 +41,14 @@ def kept_graph(source: str, make: Callable[[], Graph]) -> Graph:
     UserError
         If the cache cannot be written, or its limit is no size.
     """
-    key = hashlib.sha256(f"{source_hash()} {source}".encode()).hexdigest()[:20]
-    root = cache_folder()
-    file = root / "networks" / key
-    if touch(file):
-        try:
-            return decoded(file.read_bytes())
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # gone meanwhile, or damaged
-    made = make()
-    file.parent.mkdir(exist_ok=True)
-    write_output(str(file), encoded(made), "cache file")
-    prune_once(root, grown=True)
-    return made
+    return kept("networks", source, make, encoded, decoded)
 
 
 def encoded(graph: Graph) -> bytes:
     """Return a network as bytes."""
     arrays: list[bytes] = []
     tree = json.dumps(_tree(graph, arrays)).encode()
-    content = b"".join([tree, b"\n", *arrays])
-    return zlib.crc32(content).to_bytes(4, "little") + content
+    return b"".join([tree, b"\n", *arrays])
 
 
 def decoded(content: bytes) -> Graph:
@@ -77,9 +59,6 @@ def decoded(content: bytes) -> Graph:
     ValueError, KeyError, TypeError
         If there is none.
     """
-    check, content = content[:4], content[4:]
-    if zlib.crc32(content).to_bytes(4, "little") != check:
-        raise ValueError("the network is damaged")
     line, _, numbers = content.partition(b"\n")
     graph = _Reader(numbers).value(json.loads(line))
     if not isinstance(graph, Graph):

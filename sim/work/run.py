@@ -14,6 +14,7 @@ from hw.counter_map import total_cycles
 from sim.engines import create_engine
 from sim.evaluate.journal import source_hash
 from sim.host import Network
+from sim.mapping.kept_laws import kept_laws
 from sim.progress import cycle_progress
 from sim.work.identity import content_hash
 from sim.work.journal import RunJournal, journal_path
@@ -47,7 +48,8 @@ def run_inputs(
     UserError, TileError, SimulationError, ValueError
         As :func:`sim.work.schedule.run_units`, :func:`sim.engines.create_engine`, the pools and the journal.
     """
-    network = Network(work.graph, work.config, mode=work.mode)  # refuses what does not fit before hardware is built
+    # What does not fit is refused before hardware is built.
+    network = Network(work.graph, work.config, mode=work.mode, laws=kept_laws)
     started = time.perf_counter()
     with ExitStack() as stack:
         key = _key(work, inputs, way, tool) if way.journal or way.cluster is not None else ""
