@@ -166,7 +166,7 @@ CONFIGS: dict[str, TileConfig] = {
     config.name: config
     for config in (
         TileConfig(
-            name="tiny", taps=4, outputs=8, columns=32, plane_bits=8, array="cells", fill_bits=24, total_bits=32,
+            name="tiny", taps=4, outputs=4, columns=32, plane_bits=8, array="cells", fill_bits=24, total_bits=32,
             program_depth=32, counter_bits=32,
         ),
         TileConfig(name="small", taps=16, outputs=16, columns=128, plane_bits=64),

@@ -13,7 +13,10 @@ from sim.waves.passes import Column, Pass, Trace, Write
 __all__ = ["addition"]
 
 
-def addition(config: TileConfig = CONFIGS["tiny"], bits: int = 4, seed: int = 0, title: str = "") -> Trace:
+ROWS_32 = CONFIGS["tiny"].replace(outputs=8)
+
+
+def addition(config: TileConfig = ROWS_32, bits: int = 4, seed: int = 0, title: str = "") -> Trace:
     """Return the passes of ``b = a + b``: a in the lowest columns, b above, the carry above b."""
     cells = np.random.default_rng(seed).integers(0, 2, (config.columns, config.rows)).astype(np.uint8)
     tag = np.zeros(config.rows, np.uint8)

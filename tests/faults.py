@@ -136,7 +136,7 @@ FAULTS: dict[str, Fault] = {
     "tags-not-removed": Fault("tags", replaced(r"= tag & (?:_\d+_|~match);", "= tag;"), "comparisons"),
     "tags-not-kept": Fault("tags", replaced(r"= tag \| match;", "= match;"), "logic"),
     "tags-shifted-by-a-row-too-few": Fault(
-        "tags", replaced(r"\{ tag\[23:0\], 8'h00 \}", "{ tag[24:0], 7'h00 }"), "moves"
+        "tags", replaced(r"\{ tag\[11:0\], 4'h0 \}", "{ tag[12:0], 3'h0 }"), "moves"
     ),
     "second-tags-not-written": Fault(
         "tags", replaced(r"^(  assign rows = ).*;$", r"\g<1>tag;"), "sums_with_two_tags", "full"
@@ -181,7 +181,7 @@ FAULTS: dict[str, Fault] = {
     ),
     # The responder counters.
     "segment-edge": Fault(
-        "responders", replaced(r"tag\[7:0\] \^ tag\[15:8\]", "tag[7:0] ^ { tag[15:9], tag[16] }"), "dot_products"
+        "responders", replaced(r"tag\[3:0\] \^ tag\[7:4\]", "tag[3:0] ^ { tag[7:5], tag[8] }"), "dot_products"
     ),
     "total-not-sign-extended": Fault("responders", replaced("load_index <= 5'h1f", "load_index == 5'h1f"), "totals_in"),
     "overflow-not-noticed": Fault(

@@ -563,7 +563,7 @@ def test_overflow_of_a_total_counts_the_dot_and_wraps(upwards: bool, total_bits:
 def test_planes_that_do_not_fit_are_refused() -> None:
     load = Instruction(Opcode.LOAD, d=0, d_width=2)
     good = np.zeros((2, TINY.rows), np.uint8)
-    with pytest.raises(ValueError, match=r"^planes of a LOAD must have shape \(2, 32\), not \(2, 31\)$"):
+    with pytest.raises(ValueError, match=r"^planes of a LOAD must have shape \(2, 16\), not \(2, 15\)$"):
         run(GoldenTile(TINY), load, planes=(good[:, 1:],))
     with pytest.raises(ValueError, match=r"^planes of a LOAD must be 0 and 1 as uint8, not bool$"):
         run(GoldenTile(TINY), load, planes=(good.astype(bool),))
@@ -571,9 +571,9 @@ def test_planes_that_do_not_fit_are_refused() -> None:
         run(GoldenTile(TINY), load)
     with pytest.raises(ValueError, match=r"^a job must have as many planes as its program has LOADs, not more$"):
         run(GoldenTile(TINY), load, planes=(good, good))
-    with pytest.raises(ValueError, match=r"^cells must have shape \(32, 32\), not \(2, 32\)$"):
+    with pytest.raises(ValueError, match=r"^cells must have shape \(32, 16\), not \(2, 16\)$"):
         GoldenTile(TINY).cells = good
-    with pytest.raises(ValueError, match=r"^tag must have shape \(32,\), not \(2, 32\)$"):
+    with pytest.raises(ValueError, match=r"^tag must have shape \(16,\), not \(2, 16\)$"):
         GoldenTile(TINY).tag = good
 
 

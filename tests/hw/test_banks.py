@@ -24,25 +24,25 @@ BANKS = (2, *(pytest.param(count, marks=pytest.mark.slow) for count in (1, 4)))
 
 PORTS = {
     "cells": {
-        "mask": 32, "key": 32, "match": -16, "write_mask": 32, "write_key": 32, "write_rows": 16, "port_column": 5,
-        "port_data": -16, "port_write": 1, "port_blocks": 2, "port_planes": 16, "clk": 1,
+        "mask": 32, "key": 32, "match": -8, "write_mask": 32, "write_key": 32, "write_rows": 8, "port_column": 5,
+        "port_data": -8, "port_write": 1, "port_blocks": 2, "port_planes": 8, "clk": 1,
     },
     "4r2w": {
         **{f"{name}_address": 5 for name in ("x", "y", "c", "f", "low", "high")},
-        **{f"{name}_data": -16 for name in ("x", "y", "c", "f")},
-        **{f"{name}_data": 16 for name in ("low", "high")},
+        **{f"{name}_data": -8 for name in ("x", "y", "c", "f")},
+        **{f"{name}_data": 8 for name in ("low", "high")},
         **{f"{name}_enable": 1 for name in ("low", "high")},
         "clk": 1,
     },
     "3r1w": {
         **{f"{name}_address": 5 for name in ("x", "y", "port", "write")},
-        **{f"{name}_data": -16 for name in ("x", "y", "port")},
-        "write_data": 16, "write_enable": 1, "clk": 1,
+        **{f"{name}_data": -8 for name in ("x", "y", "port")},
+        "write_data": 8, "write_enable": 1, "clk": 1,
     },
 }  # fmt: skip
-"""Ports of a bank of 16 rows and 32 columns and their bits, outputs as negative numbers."""
+"""Ports of a bank of 8 rows and 32 columns and their bits, outputs as negative numbers."""
 
-NAMES = {"cells": "cam_bank_16x32", "4r2w": "column_bank_16x32_4r2w", "3r1w": "column_bank_16x32_3r1w"}
+NAMES = {"cells": "cam_bank_8x32", "4r2w": "column_bank_8x32_4r2w", "3r1w": "column_bank_8x32_3r1w"}
 
 
 made = functools.cache(tile_verilog)
@@ -67,7 +67,7 @@ def test_a_bank_has_the_ports_that_it_documents_and_no_reset(array: str) -> None
 @pytest.mark.parametrize("array", ARRAYS)
 def test_a_2d_tile_reads_another_column(array: str) -> None:
     found = modules(tile_verilog(TINY[array].replace(vertical=True), 2))
-    more = {"partner_column": 5, "partner_data": -16} if array == "cells" else {}
+    more = {"partner_column": 5, "partner_data": -8} if array == "cells" else {}
     assert ports(found[NAMES[array]]) == PORTS[array] | more
 
 
@@ -77,7 +77,7 @@ def test_banks_are_instances_of_one_module(array: str, banks: int) -> None:
     text = made(TINY[array], banks)
     kinds = [name for name in modules(text) if "_bank_" in name]
     assert len(kinds) == 1
-    assert f"_bank_{32 // banks}x32" in kinds[0]
+    assert f"_bank_{16 // banks}x32" in kinds[0]
     assert re.findall(rf"^  {kinds[0]} (\w+) \($", text, re.MULTILINE) == [f"bank_{number}" for number in range(banks)]
 
 

@@ -59,7 +59,7 @@ def test_derived_sizes() -> None:
     assert [config.beats(bits) for bits in (1, 64, 65, 75, 4800)] == [1, 1, 2, 2, 75]
     assert tile(taps=3).count_bits == 2
     assert tile(taps=4).count_bits == 3
-    assert TINY.as_dict()["rows"] == 32
+    assert TINY.as_dict()["rows"] == 16
 
 
 def test_hash_covers_everything_but_the_name() -> None:

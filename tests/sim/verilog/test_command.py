@@ -59,7 +59,7 @@ def test_files_of_a_tile(folder: Path, capfd: pytest.CaptureFixture[str]) -> Non
     assert cli.main(["verilog", "--config", "tiny", "-o", "x.v", "--period", "20"]) == 0
     assert {file.name for file in folder.iterdir()} == FILES | {"x_tb.v", *VECTORS}
     out = capfd.readouterr().out
-    assert out.startswith("x.v: 2 lines of Verilog, tile of config tiny fba0e5dfb214af77\nx.json: its description\n")
+    assert out.startswith("x.v: 2 lines of Verilog, tile of config tiny 85ceb9d33399971a\nx.json: its description\n")
     assert "to check it, in its folder: iverilog -g2005 -o x_tb.vvp x.v x_tb.v && vvp -n x_tb.vvp\n" in out
     assert "set period 20.000" in (folder / "x.sdc").read_text()
     assert json.loads((folder / "x.json").read_text())["config_hash"] == CONFIGS["tiny"].hash_text

@@ -226,7 +226,7 @@ def test_pictures(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert set(tmp_path.iterdir()) == set(files.values())
     captured = capfd.readouterr()
     assert json.loads(captured.out)["head"]["text"] == "ADD a=0:2 b=2:2 d=4 on tiny"
-    assert captured.err.startswith("ADD a=0:2 b=2:2 d=4 on tiny: 53 cycles, svg in ")
+    assert captured.err.startswith("ADD a=0:2 b=2:2 d=4 on tiny: 37 cycles, svg in ")
     assert files["svg"].read_text() == FIGURE.read_text(), f"bfimna {shlex.join(command[:3])} --svg {FIGURE.name}"
     assert files["png"].read_bytes().startswith(b"\x89PNG")
     assert "<html" in files["html"].read_text()

@@ -1,11 +1,11 @@
 // A bank of config tiny with array 3r1w made of memories with one write and one read port, as vendors have them: one
 // for each read port, all written alike.
-module column_bank_32x32_3r1w (
+module column_bank_16x32_3r1w (
   input clk,
   input [4:0] x_address, y_address, port_address,
-  output [31:0] x_data, y_data, port_data,
+  output [15:0] x_data, y_data, port_data,
   input [4:0] write_address,
-  input [31:0] write_data,
+  input [15:0] write_data,
   input write_enable
 );
   memory_1r1w x (.clk(clk), .write_enable(write_enable), .write_address(write_address), .write_data(write_data),
@@ -17,7 +17,7 @@ module column_bank_32x32_3r1w (
 endmodule
 
 // Stands for the vendor's memory, whose reads must be asynchronous.
-module memory_1r1w #(parameter COLUMNS = 32, ROWS = 32, BITS = 5) (
+module memory_1r1w #(parameter COLUMNS = 32, ROWS = 16, BITS = 5) (
   input clk,
   input write_enable,
   input [BITS-1:0] write_address, read_address,

@@ -2,18 +2,19 @@
 //
 // The wrapper turns the two kinds of writes into one, as they never come in the same cycle: columns that are selected
 // take one bit each in the rows that are selected, or, for the plane port, one bit for each row.
-module cam_bank_32x32 (
+module cam_bank_16x32 (
   input clk,
   input [31:0] mask, key,
-  output [31:0] match,
-  input [31:0] write_mask, write_key, write_rows,
+  output [15:0] match,
+  input [31:0] write_mask, write_key,
+  input [15:0] write_rows,
   input [4:0] port_column,
-  output [31:0] port_data,
+  output [15:0] port_data,
   input port_write,
   input [3:0] port_blocks,
-  input [31:0] port_planes
+  input [15:0] port_planes
 );
-  localparam ROWS = 32, COLUMNS = 32, BLOCKS = 4;
+  localparam ROWS = 16, COLUMNS = 32, BLOCKS = 4;
 
   // Each bit of port_blocks stands for ROWS / BLOCKS rows.
   wire [ROWS-1:0] port_rows;
@@ -36,7 +37,7 @@ module cam_bank_32x32 (
 endmodule
 
 // Stands for the macro: replace it by yours, and by its timing model for synthesis.
-module cam_macro #(parameter ROWS = 32, COLUMNS = 32, BITS = 5) (
+module cam_macro #(parameter ROWS = 16, COLUMNS = 32, BITS = 5) (
   input clk,
   input [COLUMNS-1:0] search_mask, search_key,
   output [ROWS-1:0] match,
