@@ -1,0 +1,1 @@
+"""Models of a macro without hardware: bits, plain numbers, and the laws of its cycles."""

@@ -1,0 +1,221 @@
+// Moves the streams of a macro that Verilator compiled, so that Python need not wake in any of its cycles.
+//
+// model.h says what was compiled: the class Model, COUNTER_COUNT counters, ROW_BYTES and EVENT_BYTES bytes of a row and
+// of a word of events, and where the model remembers its clock, if that is known. Words come as arrays of bytes, lowest
+// byte first. All functions are plain C.
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "model.h"
+#include "verilated.h"
+
+namespace {
+
+constexpr std::uint64_t WORD_BYTES = 16;
+
+// The streams in the order of their seeds.
+enum Stream { PROGRAM, ROWS_IN, EVENTS, ROWS_OUT, SPIKES, STREAMS };
+
+struct Job {
+    const std::uint8_t* words[3];  // of PROGRAM, ROWS_IN and EVENTS
+    std::uint64_t counts[3];
+    double stall_probability;  // of each stream, in each cycle
+    std::uint64_t seed;        // of the stalls
+    std::uint64_t timeout;     // cycles
+};
+
+// As sim.flexspim.library.State has them.
+enum State : std::uint32_t { RUNNING, ENDED, REFUSED, TIMED_OUT };
+
+struct Outcome {
+    std::uint32_t state;
+    std::uint32_t error;
+    std::uint32_t error_address;
+    std::uint32_t unused;
+    std::uint64_t cycles;
+    std::uint64_t taken[3];
+    std::uint64_t given[2];            // rows and spikes
+    const std::uint8_t* words[2];      // ROW_BYTES for each of them; they stay until the next job
+    std::uint64_t counters[COUNTER_COUNT];
+};
+
+// Pauses of a stream: in each cycle one with the same probability (xorshift64*, Vigna, arXiv:1402.6246).
+class Stalls {
+public:
+    void begin(double probability, std::uint64_t seed) {
+        threshold_ = static_cast<std::uint64_t>(probability * 4294967296.0);
+        state_ = seed * 2 + 1;
+    }
+
+    bool pauses() {
+        if (threshold_ == 0) return false;
+        state_ ^= state_ >> 12;
+        state_ ^= state_ << 25;
+        state_ ^= state_ >> 27;
+        return (state_ * 2685821657736338717ull) >> 32 < threshold_;
+    }
+
+private:
+    std::uint64_t threshold_ = 0;
+    std::uint64_t state_ = 1;
+};
+
+template <class Port>
+void put(Port& port, const std::uint8_t* bytes, std::uint64_t count) {
+    std::memcpy(&port, bytes, count);
+    if (count < sizeof(Port)) std::memset(reinterpret_cast<std::uint8_t*>(&port) + count, 0, sizeof(Port) - count);
+}
+
+class Bench {
+public:
+    explicit Bench(std::uint64_t seed) {
+        context_.randReset(2);
+        context_.randSeed(static_cast<int>(seed % 2147483647u) + 1);
+        macro_ = std::make_unique<Model>(&context_);
+        macro_->clk = 0;
+        macro_->rst = 1;
+        macro_->counter_index = 0;
+        quiet();
+        macro_->eval();
+        reset();
+    }
+
+    ~Bench() { macro_->final(); }
+
+    void begin(const Job& job) {
+        job_ = job;
+        for (int stream = 0; stream < STREAMS; ++stream) {
+            stalls_[stream].begin(job.stall_probability, 8 * job.seed + stream);
+        }
+        std::memset(taken_, 0, sizeof taken_);
+        for (auto& words : given_) words.clear();
+        cycles_ = 0;
+        state_ = RUNNING;
+        shown_[PROGRAM] = shown_[ROWS_IN] = shown_[EVENTS] = ~0ull;
+    }
+
+    // At most so many cycles of the job; returns its state.
+    State run(std::uint64_t most) {
+        for (std::uint64_t end = cycles_ + most; state_ == RUNNING && cycles_ < end;) cycle();
+        return state_;
+    }
+
+    void report(Outcome* outcome) {
+        outcome->state = state_;
+        outcome->error = macro_->error;
+        outcome->error_address = macro_->error_address;
+        outcome->cycles = cycles_;
+        std::memcpy(outcome->taken, taken_, sizeof taken_);
+        for (int stream = 0; stream < 2; ++stream) {
+            outcome->given[stream] = given_[stream].size() / ROW_BYTES;
+            outcome->words[stream] = given_[stream].data();
+        }
+        quiet();
+        for (unsigned index = 0; index < COUNTER_COUNT; ++index) {
+            macro_->counter_index = index;
+            macro_->eval();
+            outcome->counters[index] = macro_->counter_value;
+        }
+        if (state_ != ENDED) reset();
+    }
+
+private:
+    void cycle() {
+        bool valid[3];
+        for (int stream = PROGRAM; stream <= EVENTS; ++stream) {
+            valid[stream] = taken_[stream] < job_.counts[stream] && !stalls_[stream].pauses();
+        }
+        show(PROGRAM, valid[PROGRAM], macro_->program___05Fvalid, macro_->program___05Fpayload, WORD_BYTES);
+        show(ROWS_IN, valid[ROWS_IN], macro_->rows_in___05Fvalid, macro_->rows_in___05Fpayload, ROW_BYTES);
+        show(EVENTS, valid[EVENTS], macro_->events___05Fvalid, macro_->events___05Fpayload, EVENT_BYTES);
+        const bool takes_rows = !stalls_[ROWS_OUT].pauses(), takes_spikes = !stalls_[SPIKES].pauses();
+        macro_->rows_out___05Fready = takes_rows;
+        macro_->spikes___05Fready = takes_spikes;
+        // Streams wait for each other within a cycle, and spikes depend on the cells.
+        macro_->eval();
+
+        const bool moves[3] = {valid[PROGRAM] && macro_->program___05Fready, valid[ROWS_IN] && macro_->rows_in___05Fready,
+                               valid[EVENTS] && macro_->events___05Fready};
+        if (takes_rows && macro_->rows_out___05Fvalid) keep(given_[0], macro_->rows_out___05Fpayload);
+        if (takes_spikes && macro_->spikes___05Fvalid) keep(given_[1], macro_->spikes___05Fpayload);
+        for (int stream = PROGRAM; stream <= EVENTS; ++stream) taken_[stream] += moves[stream];
+        edge();
+        ++cycles_;
+        if (macro_->error) {
+            state_ = REFUSED;
+        } else if (taken_[PROGRAM] && macro_->done) {
+            state_ = ENDED;
+        } else if (cycles_ >= job_.timeout) {
+            state_ = TIMED_OUT;
+        }
+    }
+
+    template <class Port>
+    void show(Stream stream, bool valid, CData& flag, Port& port, std::uint64_t bytes) {
+        flag = valid;
+        if (!valid || shown_[stream] == taken_[stream]) return;
+        put(port, job_.words[stream] + taken_[stream] * bytes, bytes);
+        shown_[stream] = taken_[stream];
+    }
+
+    template <class Port>
+    void keep(std::vector<std::uint8_t>& words, const Port& port) {
+        const auto* bytes = reinterpret_cast<const std::uint8_t*>(&port);
+        words.insert(words.end(), bytes, bytes + ROW_BYTES);
+    }
+
+    void quiet() {
+        macro_->program___05Fvalid = 0;
+        macro_->rows_in___05Fvalid = 0;
+        macro_->events___05Fvalid = 0;
+        macro_->rows_out___05Fready = 0;
+        macro_->spikes___05Fready = 0;
+    }
+
+    void edge() {
+        macro_->clk = 1;
+        macro_->eval();
+        macro_->clk = 0;
+#ifdef CLOCK_BEFORE
+        // The clock falls and nothing else happens: only what the model remembers of it needs to change.
+        macro_->rootp->CLOCK_BEFORE = 0;
+#else
+        macro_->eval();
+#endif
+    }
+
+    void reset() {
+        macro_->rst = 1;
+        edge();
+        edge();
+        macro_->rst = 0;
+        edge();
+    }
+
+    VerilatedContext context_;
+    std::unique_ptr<Model> macro_;
+    Job job_{};
+    Stalls stalls_[STREAMS];
+    std::uint64_t taken_[3] = {}, shown_[3] = {}, cycles_ = 0;
+    std::vector<std::uint8_t> given_[2];
+    State state_ = ENDED;
+};
+
+}  // namespace
+
+extern "C" {
+
+void* bench_create(std::uint64_t seed) { return new Bench(seed); }
+
+void bench_destroy(void* bench) { delete static_cast<Bench*>(bench); }
+
+void bench_begin(void* bench, const Job* job) { static_cast<Bench*>(bench)->begin(*job); }
+
+std::uint32_t bench_run(void* bench, std::uint64_t most) { return static_cast<Bench*>(bench)->run(most); }
+
+void bench_report(void* bench, Outcome* outcome) { static_cast<Bench*>(bench)->report(outcome); }
+
+}  // extern "C"
