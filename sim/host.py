@@ -28,7 +28,7 @@ from sim.errors import UserError
 from sim.mapping import LayerPlan, LayerShape, MappingError, layer_shape, plan_layer
 from sim.mapping.bits import PLAIN, Alphabet, Symbols, from_bits, to_bits
 from sim.mapping.feeder import Feeder
-from sim.mapping.kept_laws import Laws, laws_of_shapes
+from sim.mapping.kept_laws import LayerLaw, laws_of_shapes
 from sim.mapping.plan import MODES, check_fit, feeder, reorder
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ class Network:
     ----------
     plans : one per layer.
     laws : counters of every layer by the laws, from programs made of shapes only; in mode ``constant`` of weights.
+    job_cycles : cycles of every job of every layer by the laws.
 
     Raises
     ------
@@ -136,7 +137,7 @@ class Network:
         config: TileConfig,
         alphabet: Alphabet = PLAIN,
         mode: str = MODES[0],
-        laws: Callable[[Sequence[LayerShape], Sequence[str], TileConfig], Laws] = laws_of_shapes,
+        laws: Callable[[Sequence[LayerShape], Sequence[str], TileConfig], list[LayerLaw]] = laws_of_shapes,
     ) -> None:
         """Map all layers."""
         self.graph, self.config, self.alphabet = graph, config, alphabet
@@ -152,7 +153,9 @@ class Network:
             raise MappingError(f"{error}; {columns} columns would do for the whole network") from error
         by_shape = [plan for plan in self.plans if plan.mode != "constant"]
         found = iter(laws([plan.shape for plan in by_shape], [plan.mode or MODES[0] for plan in by_shape], config))
-        self.laws: Laws = [plan.law if plan.mode == "constant" else next(found) for plan in self.plans]
+        all_laws = [LayerLaw.of(plan) if plan.mode == "constant" else next(found) for plan in self.plans]
+        self.laws = [law.counters for law in all_laws]
+        self.job_cycles = [law.job_cycles for law in all_laws]
         self._feeders: dict[str, Feeder] = {}
 
     def run_layer(

@@ -138,7 +138,7 @@ class _Run:
         self.network, self.graph = network, network.graph
         self.inputs, self.pool, self.independent = inputs, pool, independent
         self.journal, self.advance = journal, advance
-        self.cycles = [[total_cycles(job.routine.law) for job in plan.jobs] for plan in network.plans]
+        self.cycles = network.job_cycles
         self.results = [LayerResult(plan) for plan in network.plans]
         self.outputs: dict[int, Integers] = {}
         self.active: dict[int, _Input] = {}
