@@ -27,6 +27,7 @@ __all__ = [
     "LayerReport",
     "PhaseReport",
     "RunReport",
+    "SpikingReport",
     "WallSeconds",
     "differences",
     "print_run",
@@ -219,11 +220,34 @@ class AcceleratorReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpikingReport:
+    """What only a spiking network has.
+
+    Parameters
+    ----------
+    array : what it was mapped to, one of :data:`sim.spiking.run.ARRAYS`.
+    network : its name with its widths.
+    potential_bits : of each layer.
+    timesteps : of each input.
+    synaptic_operations : weights that were added to potentials, of all layers and inputs.
+    right, labelled : inputs whose class is their label, and inputs with a label.
+    """
+
+    array: str
+    network: str
+    potential_bits: list[int]
+    timesteps: int
+    synaptic_operations: int
+    right: int
+    labelled: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunReport:
     """A run of a network on an engine; *simulator* is None where none was used, *mode* may be ``auto``.
 
-    ``accelerator`` is None for a single tile; ``note`` says why the class means nothing, or is empty.
-    ``journal`` is the file to be removed when the report is safe.
+    ``accelerator`` is None for a single tile, ``spiking`` for a network without spikes; ``note`` says why the class
+    means nothing, or is empty. ``journal`` is the file to be removed when the report is safe.
     """
 
     model: str
@@ -237,6 +261,7 @@ class RunReport:
     layers: list[LayerReport]
     wall_s: WallSeconds
     accelerator: AcceleratorReport | None = None
+    spiking: SpikingReport | None = None
     note: str = ""
     journal: Path | None = None
 
@@ -263,6 +288,13 @@ class RunReport:
         energies = [layer.energy_pj for layer in self.layers if layer.energy_pj is not None]
         return sum(energies) if energies and len(energies) == len(self.layers) else None
 
+    @property
+    def energy_per_operation_pj(self) -> float | None:
+        """Energy by synaptic operations, None without energy or without operations."""
+        if self.spiking is None or self.energy_pj is None or not self.spiking.synaptic_operations:
+            return None
+        return self.energy_pj / self.spiking.synaptic_operations
+
 
 def version() -> str:
     """Return the version of bfimna: the checkout's where it runs from one, else that of the installed package."""
@@ -280,6 +312,10 @@ def version() -> str:
 def run_json(report: RunReport) -> dict[str, Any]:
     """Return *report* as the object that ``bfimna run --json`` writes."""
     accelerator = {} if report.accelerator is None else {"accelerator": dataclasses.asdict(report.accelerator)}
+    spiking = {}
+    if report.spiking is not None:
+        energy = {"energy_per_operation_pj": report.energy_per_operation_pj}
+        spiking = {"spiking": dataclasses.asdict(report.spiking) | energy}
     return {
         "schema": SCHEMA,
         "bfimna": version(),
@@ -301,6 +337,7 @@ def run_json(report: RunReport) -> dict[str, Any]:
         "wall_s": dataclasses.asdict(report.wall_s),
         **({"note": report.note} if report.note else {}),
         **accelerator,
+        **spiking,
     }
 
 

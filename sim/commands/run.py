@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sim.pictures import NetworkInput
     from sim.report import RunReport
 
-__all__ = ["PARALLEL_ENGINES", "RunRequest", "add_parser", "main", "prepare", "show"]
+__all__ = ["PARALLEL_ENGINES", "SPIKING_MODEL", "RunRequest", "add_parser", "main", "prepare", "show"]
 
 
 DESCRIPTION = """\
@@ -31,6 +31,9 @@ and its cycles equal the law, else with 1.
 
 DEFAULT_INPUT = "cifar10/cifar10_00_3.png"
 """Packaged picture that a trained built-in network runs when none is named."""
+
+SPIKING_MODEL = "digits-snn"
+"""The packaged spiking network, which :mod:`sim.commands.run_spiking` prepares."""
 
 PARALLEL_ENGINES = ("rtl", "turbo", "golden")
 """Engines whose work takes long enough to be shared out over processes."""
@@ -82,7 +85,7 @@ def add_parser(subparsers: Any) -> None:
         "model",
         metavar="MODEL",
         help="a trained network (resnet8, or a .tflite or .onnx file), or alexnet, vgg16, resnet18 or resnet50, which "
-        "have random weights: their class means nothing",
+        "have random weights: their class means nothing; or digits-snn, a spiking network of digits",
     )
     parser.add_argument(
         "--input",
@@ -95,7 +98,12 @@ def add_parser(subparsers: Any) -> None:
         "--bits",
         metavar="N|NAME|FILE",
         help="operand widths: 1 to 16, or a JSON file with widths by layer; with random weights also hawq-v3/NAME "
-        "(default: the model's own, 8 with random weights)",
+        "(default: the model's own, 8 with random weights); for digits-snn 8x16 or 4x10, weights x potentials",
+    )
+    parser.add_argument(
+        "--array",
+        metavar="ARRAY",
+        help="for digits-snn: flexspim, a macro for spiking networks (default), or ap, the associative processor",
     )
     add_common(parser, "engine", "sim", "seed")
     parser.add_argument(
@@ -125,6 +133,13 @@ def main(arguments: argparse.Namespace) -> int:
     """Run the network; 0 when everything that should be equal is, else 1."""
     if arguments.json is not None:
         check_output(arguments.json, "--json file")
+    if arguments.model == SPIKING_MODEL:
+        from sim.commands.run_spiking import prepare_spiking
+        from sim.spiking.run import run_spiking
+
+        return show(run_spiking(prepare_spiking(arguments)), arguments.json)
+    if arguments.array is not None:
+        raise UserError(f"--array is only for {SPIKING_MODEL}, not for {arguments.model}")
     request = prepare(arguments)
     from sim.host import run_network
 
@@ -230,7 +245,7 @@ def _network(model: str, bits: str | None) -> Graph:
     if model in MODELS or (model.lower().endswith(".tflite") and Path(model).is_file()):
         content = read_input(data_file(MODELS[model]) if model in MODELS else model, "model")
         return kept_graph(repr((Path(model).stem, content)), lambda: load_model(model, NETWORKS))
-    return load_model(model, NETWORKS)
+    return load_model(model, (*NETWORKS, SPIKING_MODEL))
 
 
 def _bits(text: str) -> int | Path:
@@ -248,5 +263,11 @@ def show(report: RunReport, json_target: str | None) -> int:
     if json_target is not None:
         write_output(json_target, json_text(run_json(report)), "--json file")
     # With JSON on standard output, people read on standard error.
-    print_run(report, sys.stderr if json_target == STANDARD_OUTPUT else sys.stdout)
+    stream = sys.stderr if json_target == STANDARD_OUTPUT else sys.stdout
+    if report.spiking is None:
+        print_run(report, stream)
+    else:
+        from sim.spiking.printed import print_spiking
+
+        print_spiking(report, stream)
     return 1 if differences(report) else 0

@@ -60,8 +60,8 @@ class Saccade:
     threshold : change of brightness at which a pixel has an event, 1..255.
     """
 
-    steps: int = 2
-    pixels: int = 1
+    steps: int = 1
+    pixels: int = 2
     threshold: int = 96
 
     def __post_init__(self) -> None:
