@@ -231,6 +231,7 @@ class SpikingReport:
     timesteps : of each input.
     synaptic_operations : weights that were added to potentials, of all layers and inputs.
     right, labelled : inputs whose class is their label, and inputs with a label.
+    energy_source : what the energy is from, empty without energy.
     """
 
     array: str
@@ -240,6 +241,7 @@ class SpikingReport:
     synaptic_operations: int
     right: int
     labelled: int
+    energy_source: str
 
 
 @dataclass(frozen=True, kw_only=True)

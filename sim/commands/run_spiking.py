@@ -61,6 +61,7 @@ def prepare_spiking(arguments: argparse.Namespace) -> SpikingRequest:
         engine=arguments.engine,
         inputs=_packaged() if arguments.input is None else load_pictures(arguments.input, network),
         seed=arguments.seed,
+        simulator=arguments.sim,
     )
 
 

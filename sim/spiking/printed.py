@@ -47,10 +47,7 @@ def print_spiking(report: RunReport, stream: TextIO) -> None:
     energy = report.energy_per_operation_pj
     if energy is not None:
         total = (report.energy_pj or 0) / 1000 / len(report.inputs)
-        line(
-            f"energy: {energy:.3g} pJ a synaptic operation, {total:,.1f} nJ an input, by published figures "
-            "(sim/data/spiking/energy.json), not measured"
-        )
+        line(f"energy: {energy:.3g} pJ a synaptic operation, {total:,.1f} nJ an input, by {spiking.energy_source}")
     if len(report.inputs) <= FEW:
         for one in report.inputs:
             told = "" if one.expected is None else f", its name says {one.expected}"

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.spiking import Spikes, SpikingRun, run
+from golden.spiking import Spikes, SpikingLayer, SpikingRun, run
 from sim.progress import progress
 from sim.report import (
     Bits,
@@ -33,6 +34,7 @@ __all__ = [
     "ARRAYS",
     "ENGINES",
     "EngineRun",
+    "IntegerEngine",
     "SpikingEngine",
     "SpikingInput",
     "SpikingRequest",
@@ -42,49 +44,11 @@ __all__ = [
 ARRAYS = ("flexspim", "ap")
 """What a spiking network can be mapped to: a FlexSpIM macro, or the associative processor."""
 
+PUBLISHED = "published figures, not measured"
+COUNTED = "events that the array counted"
+"""Where energies are from."""
+
 NOTHING = Cycles(total=0, law=0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineRun:
-    """What an engine did with the events of one picture.
-
-    Parameters
-    ----------
-    network : spikes, potentials and synaptic operations of each layer.
-    cycles : of each layer over all timesteps; empty for an engine that has none.
-    events : further counts of each layer by name; empty for an engine that has none.
-    """
-
-    network: SpikingRun
-    cycles: tuple[Cycles, ...] = ()
-    events: tuple[Mapping[str, int], ...] = ()
-
-
-class SpikingEngine(Protocol):
-    """Runs one network."""
-
-    def run(self, events: Spikes) -> EngineRun:
-        """Run the events of one picture, shape (timesteps, height, width, channels)."""
-        ...
-
-
-@dataclass(frozen=True)
-class _Integer:
-    """The integer layers."""
-
-    network: SpikingNetwork
-
-    def run(self, events: Spikes) -> EngineRun:
-        """Run the events of one picture."""
-        return EngineRun(network=run(self.network.layers, events))
-
-
-ENGINES: dict[tuple[str, str], Callable[[SpikingNetwork], SpikingEngine]] = {
-    ("flexspim", "integer"): _Integer,
-    ("ap", "integer"): _Integer,
-}
-"""How to make the engine of an array and a name; the integer layers need no array."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -114,6 +78,7 @@ class SpikingRequest:
     array, engine : a key of :data:`ENGINES`.
     inputs : at least one.
     seed : of all random numbers.
+    simulator : name of the simulator, for engines that take one.
     """
 
     model: str
@@ -122,6 +87,93 @@ class SpikingRequest:
     engine: str
     inputs: Sequence[SpikingInput]
     seed: int = 1
+    simulator: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineRun:
+    """What an engine did with the events of one picture.
+
+    Parameters
+    ----------
+    network : spikes, potentials and synaptic operations of each layer.
+    cycles : of each layer over all timesteps; empty for an engine that has none.
+    events : further counts of each layer by name; empty for an engine that has none.
+    energy_pj : of each layer; empty where the energy is that of the synaptic operations alone.
+    """
+
+    network: SpikingRun
+    cycles: tuple[Cycles, ...] = ()
+    events: tuple[Mapping[str, int], ...] = ()
+    energy_pj: tuple[float, ...] = ()
+
+
+class SpikingEngine(Protocol):
+    """Runs one network.
+
+    Members
+    -------
+    config : of the array, for reports; with its name at least.
+    config_hash : of it, empty where there is no config.
+    simulator : what runs the Verilog, None where none runs.
+    """
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Of the array."""
+        ...
+
+    @property
+    def config_hash(self) -> str:
+        """Of the config."""
+        ...
+
+    @property
+    def simulator(self) -> str | None:
+        """What runs the Verilog."""
+        ...
+
+    def run(self, events: Spikes) -> EngineRun:
+        """Run the events of one picture, shape (timesteps, height, width, channels)."""
+        ...
+
+    def close(self) -> None:
+        """Let go of simulators; called once."""
+        ...
+
+
+@dataclass(frozen=True)
+class IntegerEngine:
+    """The integer layers, which need no array.
+
+    Parameters
+    ----------
+    request : with the network.
+    """
+
+    request: SpikingRequest
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The name of the array alone."""
+        return {"name": self.request.array}
+
+    config_hash = ""
+    simulator = None
+
+    def run(self, events: Spikes) -> EngineRun:
+        """Run the events of one picture."""
+        return EngineRun(network=run(self.request.network.layers, events))
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+ENGINES: dict[tuple[str, str], Callable[[SpikingRequest], SpikingEngine]] = {
+    ("flexspim", "integer"): IntegerEngine,
+    ("ap", "integer"): IntegerEngine,
+}
+"""How to make the engine of an array and a name."""
 
 
 @dataclass
@@ -131,6 +183,7 @@ class _Sums:
     operations: int = 0
     received: int = 0
     spikes: int = 0
+    energy_pj: float = 0.0
     exact: bool = True
     cycles: dict[str, int] = field(default_factory=dict[str, int])
     events: dict[str, int] = field(default_factory=dict[str, int])
@@ -139,28 +192,27 @@ class _Sums:
 def run_spiking(request: SpikingRequest) -> RunReport:
     """Run all inputs and report classes, synaptic operations, cycles and energy.
 
-    Energy is that of the synaptic operations at published figures (:mod:`sim.spiking.energy`), for the array
-    ``flexspim`` only; it is a calibration, not a measurement.
+    Where the engine gives no energy, that of array ``flexspim`` is its synaptic operations at published figures
+    (:mod:`sim.spiking.energy`): a calibration, not a measurement.
     """
     started = time.perf_counter()
     layers = request.network.layers
-    engine = ENGINES[request.array, request.engine](request.network)
+    engine = ENGINES[request.array, request.engine](request)
     built = time.perf_counter() - started
     sums = [_Sums() for _ in layers]
     inputs: list[InputReport] = []
-    with progress(request.model, len(request.inputs)) as advance:
+    with closing(engine), progress(request.model, len(request.inputs)) as advance:
         for one in request.inputs:
             advance(one.file)
             events = picture_events(one.picture, request.network.saccade)
             done = engine.run(events)
             wanted = done.network if request.engine == "integer" else run(layers, events)
             _add(sums, done, wanted, events)
-            logits = [int(value) for value in done.network.potentials[-1].ravel()]
             inputs.append(
                 InputReport(
                     file=one.file,
                     top1=request.network.classes(done.network.potentials[-1]),
-                    logits=logits,
+                    logits=[int(value) for value in done.network.potentials[-1].ravel()],
                     expected=one.label,
                 )
             )
@@ -168,10 +220,10 @@ def run_spiking(request: SpikingRequest) -> RunReport:
     return RunReport(
         model=request.model,
         engine=request.engine,
-        simulator=None,
+        simulator=engine.simulator,
         seed=request.seed,
-        config_hash="",
-        config={"name": request.array},
+        config_hash=engine.config_hash,
+        config=dict(engine.config),
         mode=request.array,
         inputs=inputs,
         layers=_layers(request, sums, energy),
@@ -186,6 +238,7 @@ def run_spiking(request: SpikingRequest) -> RunReport:
             synaptic_operations=sum(one.operations for one in sums),
             right=sum(one.top1 == one.expected for one in inputs if one.expected is not None),
             labelled=sum(one.expected is not None for one in inputs),
+            energy_source=COUNTED if any(one.energy_pj for one in sums) else PUBLISHED if energy else "",
         ),
     )
 
@@ -205,6 +258,8 @@ def _add(sums: Sequence[_Sums], done: EngineRun, wanted: SpikingRun, events: Spi
                 (done.network.operations, wanted.operations),
             )
         )
+        if done.energy_pj:
+            layer.energy_pj += done.energy_pj[number]
         if done.cycles:
             for name, value in vars(done.cycles[number]).items():
                 layer.cycles[name] = layer.cycles.get(name, 0) + value
@@ -235,9 +290,16 @@ def _layers(request: SpikingRequest, sums: Sequence[_Sums], energy: EnergyConsta
                     "spikes": counts.spikes,
                 }
                 | counts.events,
-                energy_pj=None if energy is None else counts.operations * layer.potential_bits * energy.operation_bit,
+                energy_pj=_energy(layer, counts, energy),
                 bit_exact=None if request.engine == "integer" else counts.exact,
             )
         )
         start += cycles.total
     return reports
+
+
+def _energy(layer: SpikingLayer, counts: _Sums, constants: EnergyConstants | None) -> float | None:
+    """What the engine says, else that of the synaptic operations."""
+    if counts.energy_pj or constants is None:
+        return counts.energy_pj or None
+    return counts.operations * layer.potential_bits * constants.operation_bit

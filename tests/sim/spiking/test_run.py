@@ -14,27 +14,28 @@ from sim.report import Cycles, RunReport, differences, json_text, run_json
 from sim.spiking import run as spiking_run
 from sim.spiking.energy import load_energy
 from sim.spiking.events import picture_events
-from sim.spiking.network import SpikingNetwork
 from sim.spiking.printed import print_spiking
-from sim.spiking.run import EngineRun, SpikingInput, SpikingRequest, run_spiking
+from sim.spiking.run import EngineRun, IntegerEngine, SpikingInput, SpikingRequest, run_spiking
 from tests.sim.spiking.made_networks import random_network
 
 NETWORK = random_network(3, weight_bits=8, potential_bits=16)
 PICTURES = np.random.default_rng(4).integers(0, 256, (3, 6, 7), dtype=np.uint8)
 
 
-class Counting:
-    """An engine with cycles, that may be wrong."""
-
-    def __init__(self, network: SpikingNetwork, wrong: bool = False) -> None:
-        self.network, self.wrong = network, wrong
+class Counting(IntegerEngine):
+    """An engine with cycles."""
 
     def run(self, events: Spikes) -> EngineRun:
-        done = run(self.network.layers, events)
-        if self.wrong:
-            done = replace(done, spikes=(~done.spikes[0], *done.spikes[1:]))
         cycles = tuple(Cycles(total=10 * number, law=10 * number, compute=10 * number) for number in (1, 2, 3))
-        return EngineRun(network=done, cycles=cycles, events=tuple({"row_operations": 7} for _ in range(3)))
+        return replace(super().run(events), cycles=cycles, events=tuple({"row_operations": 7} for _ in range(3)))
+
+
+class Wrong(IntegerEngine):
+    """An engine whose first layer has other spikes."""
+
+    def run(self, events: Spikes) -> EngineRun:
+        done = super().run(events).network
+        return EngineRun(network=replace(done, spikes=(~done.spikes[0], *done.spikes[1:])), energy_pj=(1.0, 2.0, 4.0))
 
 
 def request(array: str = "flexspim", engine: str = "integer") -> SpikingRequest:
@@ -71,7 +72,7 @@ def test_json_has_what_other_runs_have_and_a_spiking_part() -> None:
     assert set(content["total"]) == {"cycles", "law", "macs", "energy_pj"}
     assert set(content["spiking"]) == {
         "array", "network", "potential_bits", "timesteps", "synaptic_operations", "right", "labelled",
-        "energy_per_operation_pj",
+        "energy_per_operation_pj", "energy_source",
     }  # fmt: skip
     assert [layer["bits"] for layer in content["layers"]] == [{"activation": 1, "weight": 8}] * 3
 
@@ -95,9 +96,11 @@ def test_an_engine_counts_cycles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_engine_that_differs_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(spiking_run.ENGINES, ("flexspim", "made"), lambda network: Counting(network, wrong=True))
+    monkeypatch.setitem(spiking_run.ENGINES, ("flexspim", "made"), Wrong)
     report = run_spiking(request(engine="made"))
     assert [layer.bit_exact for layer in report.layers] == [False, True, True]
+    assert report.energy_pj == 21.0
+    assert "by events that the array counted" in printed(report)
     assert differences(report) == ["conv1: the output differs from the integer operators"]
     text = printed(report)
     assert "DIFFERENCE conv1" in text
@@ -110,6 +113,7 @@ def test_people_read_classes_of_few_inputs() -> None:
     assert f"0.png: class {report.inputs[0].top1}, its name says 2\n" in text
     assert f"1.png: class {report.inputs[1].top1}\n" in text
     assert "energy: 5.7 pJ a synaptic operation" in text
+    assert "by published figures, not measured" in text
     many = replace(report, inputs=report.inputs * 4)
     assert "0.png" not in printed(many)
 
