@@ -8,6 +8,7 @@
        +-----> SETTLE                            numbers of rows of a layer
 """
 
+from types import SimpleNamespace
 from typing import Any
 
 from amaranth.hdl import Cat, EnableInserter, Module, Mux, Signal, Value
@@ -120,7 +121,7 @@ class MacroSequencer(Component):
             self._idle_and_decode(m)
             self._move(m)
             with m.State("OPERATE"):
-                m.d.comb += self.operation.valid.eq(1)
+                m.d.comb += self._operation.valid.eq(1)
                 with m.If(self._slice_ends & (self._left == 1)):
                     m.next = "DECODE"
             self._events(m)
@@ -164,7 +165,11 @@ class MacroSequencer(Component):
             opcode: Signal(instruction_layout(opcode), name=f"next_{opcode.name.lower()}")
             for opcode in (MacroOpcode.SHAPE, MacroOpcode.LOAD, MacroOpcode.FIRE)
         }
+        # One signal per field: bits of a structure that nothing drives would come out as a process that never runs.
+        fields = {name: Signal(field.shape, name=f"operation_{name}") for name, field in self.operation.shape()}
+        self._operation = SimpleNamespace(**fields)
         m.d.comb += [
+            *(self.operation[name].eq(signal) for name, signal in fields.items()),
             *(fields.as_value().eq(self.running) for fields in self._now.values()),
             *(fields.as_value().eq(self.word) for fields in self._next.values()),
             self._registers.run.eq(self.run),
@@ -300,7 +305,7 @@ class MacroSequencer(Component):
 
     def _operate(self, m: Module) -> None:
         """One row operation, and what follows it."""
-        op, kind = self.operation, self._now[MacroOpcode.FIRE].kind
+        op, kind = self._operation, self._now[MacroOpcode.FIRE].kind
         weighted = self._runs(MacroOpcode.ACCUMULATE, MacroOpcode.EVENTS) & ~self._clipping
         compares = self._runs(MacroOpcode.COMPARE, MacroOpcode.FIRE) & ~self._resetting & ~self._clipping
         last, again = Signal(name="last_row"), Signal(name="another_pass")
@@ -352,7 +357,7 @@ class MacroSequencer(Component):
         ]
         with m.State("EVENTS"):
             m.d.comb += [
-                self.operation.valid.eq(self._working & ~self._fetching),
+                self._operation.valid.eq(self._working & ~self._fetching),
                 self.take.eq(self.shown & (~self._working | finishes)),
                 self.taken.eq(self.take & ~self._walk.outside),
             ]
