@@ -57,15 +57,20 @@ class Recipe:
 
 
 RECIPES = {
-    "8x16": Recipe(8, 16, (64, 64, 64), 45, 2e-3),
-    "4x10": Recipe(4, 10, (8, 8, 8), 30, 1e-3),
+    "8x16": Recipe(8, 16, (64, 64, 64, 64), 90, 2e-3),
+    "4x10": Recipe(4, 10, (8, 8, 8, 8), 60, 1e-3),
 }
 
 SHAPES = (
     Synapses(name="conv1", input_shape=(28, 28, 2), channels=8, kernel=(5, 5), stride=(2, 2), padding=(2, 2)),
     Synapses(name="conv2", input_shape=(14, 14, 8), channels=16, kernel=(3, 3), stride=(2, 2), padding=(1, 1)),
-    Synapses.fully_connected("fc", (7, 7, 16), 10),
+    Synapses(name="conv3", input_shape=(7, 7, 16), channels=16, kernel=(3, 3), stride=(2, 2), padding=(1, 1)),
+    Synapses.fully_connected("fc", (4, 4, 16), 10),
 )
+"""Weights in rows of 16, and potentials in rows of 16, of any one layer fit a macro of 512 rows."""
+
+GAINS = (2.0, 2.5, 2.5, 1.0)
+"""Standard deviation of random weights before training, times the root of the inputs of a neuron; by layer."""
 
 
 class Rounded(torch.autograd.Function):
@@ -104,7 +109,7 @@ class Trained(torch.nn.Module):
             weights = [
                 torch.randn(shape.channels, shape.input_shape[2], *shape.kernel)
                 * (gain / (shape.weights / shape.channels) ** 0.5)
-                for shape, gain in zip(SHAPES, (2.0, 2.5, 1.0), strict=True)
+                for shape, gain in zip(SHAPES, GAINS, strict=True)
             ]
         self.weights = torch.nn.ParameterList([torch.nn.Parameter(one.detach().clone()) for one in weights])
         self.scale = torch.nn.Parameter(torch.tensor(1.0))
@@ -118,21 +123,23 @@ class Trained(torch.nn.Module):
 
     def forward(self, events: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits, potentials of the last layer in thresholds, and mean rate of the hidden layers."""
-        weights = self.integers()
+        weights, last = self.integers(), len(SHAPES) - 1
         batch, timesteps = events.shape[:2]
-        first = functional.conv2d(events.flatten(0, 1), weights[0], stride=2, padding=2)
-        first = first.unflatten(0, (batch, timesteps))
+        first = self._added(0, weights[0], events.flatten(0, 1)).unflatten(0, (batch, timesteps))
         potentials = [torch.zeros(batch, shape.channels, *shape.output_shape[:2]) for shape in SHAPES]
         rates = []
         for timestep in range(timesteps):
-            potentials[0], spikes = self._fire(0, potentials[0] + first[:, timestep])
-            rates.append(spikes.mean())
-            added = functional.conv2d(spikes, weights[1], stride=2, padding=1)
-            potentials[1], spikes = self._fire(1, potentials[1] + added)
-            rates.append(spikes.mean())
-            potentials[2] = potentials[2] + functional.conv2d(spikes, weights[2])
-        last = potentials[2].flatten(1) / self.recipe.thresholds[2]
-        return last * self.scale, last, torch.stack(rates).mean()
+            added = first[:, timestep]
+            for layer in range(last):
+                potentials[layer], spikes = self._fire(layer, potentials[layer] + added)
+                rates.append(spikes.mean())
+                added = self._added(layer + 1, weights[layer + 1], spikes)
+            potentials[last] = potentials[last] + added
+        result = potentials[last].flatten(1) / self.recipe.thresholds[last]
+        return result * self.scale, result, torch.stack(rates).mean()
+
+    def _added(self, layer: int, weights: Tensor, spikes: Tensor) -> Tensor:
+        return functional.conv2d(spikes, weights, stride=SHAPES[layer].stride, padding=SHAPES[layer].padding)
 
     def _fire(self, layer: int, potentials: Tensor) -> tuple[Tensor, Tensor]:
         spikes = Spike.apply(potentials / self.recipe.thresholds[layer] - 1)

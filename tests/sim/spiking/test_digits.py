@@ -101,7 +101,7 @@ def test_mappings_of_the_packaged_network_agree(digits: Digits) -> None:
     network = digits_network(RESOLUTIONS[0])
     (events,) = picture_events(digits.pictures[:1], network.saccade)
     wanted = run(network.layers, events)
-    mappings: list[tuple[Kept, ...]] = [KEPT[1:2] * 3, KEPT[2:3] * 3, ("weights", "both", "potentials")]
+    mappings: list[tuple[Kept, ...]] = [KEPT[1:2] * 4, KEPT[2:3] * 4, ("weights", "both", "nothing", "potentials")]
     for kept in mappings:
         found = run_mapped(network.layers, kept, events)
         assert all(np.array_equal(left, right) for left, right in zip(found.spikes, wanted.spikes, strict=True))

@@ -1,0 +1,141 @@
+"""The tables of ``docs/spiking.md``, each made by the code that it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from golden.spiking import run
+from sim.spiking.described import load_described
+from sim.spiking.digits import RESOLUTIONS, classify, digits_network, packaged_digits
+from sim.spiking.energy import load_energy, mapping_energy_pj
+from sim.spiking.events import picture_events
+from sim.spiking.network import SpikingNetwork
+from sim.spiking.stationarity import POLICIES, Demand, map_layers, measured_demand, moved_bits
+
+__all__ = [
+    "MACRO_BITS",
+    "accuracy_table",
+    "digits_demands",
+    "energy_table",
+    "layer_table",
+    "tables",
+    "traffic_table",
+]
+
+MACRO_BITS = 512 * 256
+"""Of a macro of 512 rows x 256 columns."""
+
+DIGITS_CAPACITIES = (16_384, 32_768, 65_536, 98_304, MACRO_BITS)
+GESTURE_CAPACITIES = tuple(MACRO_BITS * macros for macros in (1, 2, 4, 8, 16, 18, 32))
+
+EVERY = 10
+"""The demands of the network of digits are means over every tenth packaged digit."""
+
+MEMORY = "dram"
+
+
+def digits_demands(network: SpikingNetwork) -> tuple[Demand, ...]:
+    """Return the demand of each layer of a network of digits, mean of every tenth packaged digit."""
+    runs = [
+        (events, run(network.layers, events).spikes)
+        for events in picture_events(packaged_digits().pictures[::EVERY], network.saccade)
+    ]
+    return tuple(
+        measured_demand(
+            layer, np.concatenate([events if number == 0 else spikes[number - 1] for events, spikes in runs])
+        )
+        for number, layer in enumerate(network.layers)
+    )
+
+
+def accuracy_table() -> list[str]:
+    """Return how many packaged digits each resolution tells right, and what a digit takes on the mean."""
+    digits = packaged_digits()
+    lines = [
+        "| weights x potentials [bits] | digits right | of | accuracy | timesteps | events | synaptic operations |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for resolution in RESOLUTIONS:
+        network = digits_network(resolution)
+        right = int(np.sum(classify(network, digits.pictures) == digits.labels))
+        demands, timesteps = digits_demands(network), network.saccade.timesteps
+        events = np.mean(picture_events(digits.pictures[::EVERY], network.saccade).sum(axis=(1, 2, 3, 4)))
+        operations = sum(demand.operations for demand in demands) * timesteps
+        lines.append(
+            f"| {resolution} | {right} | {len(digits.labels):,} | {right / len(digits.labels):.1%} | {timesteps} | "
+            f"{events:,.0f} | {operations:,.0f} |"
+        )
+    return lines
+
+
+def layer_table(demands: Sequence[Demand]) -> list[str]:
+    """Return operands of each layer, and what a timestep moves where weights or potentials stay."""
+    lines = [
+        "| layer | weights [bits] | potentials [bits] | weights stay: moves at most | by events | potentials stay: "
+        "moves at most | by events | synaptic operations |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for demand in demands:
+        moved = [
+            moved_bits(demand, kept, traffic) for kept in ("weights", "potentials") for traffic in ("bound", "events")
+        ]
+        cells = [demand.weights, demand.potentials, *moved, demand.operations]
+        lines.append(f"| {demand.name} | {' | '.join(f'{cell:,.0f}' for cell in cells)} |")
+    return lines
+
+
+def traffic_table(demands: Sequence[Demand], capacities: Sequence[int]) -> list[str]:
+    """Return the bits that a timestep moves under each policy: its upper bound, and the mean by events."""
+    lines = _heading("")
+    for capacity in capacities:
+        cells = [
+            " / ".join(
+                f"{sum(layer.moved for layer in map_layers(demands, capacity, policy, traffic)) / 1000:,.1f}"
+                for traffic in ("bound", "events")
+            )
+            for policy in POLICIES
+        ]
+        lines.append(f"| {capacity:,} | {' | '.join(cells)} |")
+    return lines
+
+
+def energy_table(demands: Sequence[Demand], capacities: Sequence[int]) -> list[str]:
+    """Return the energy of a timestep under each policy, driven by events, and what the best ones save."""
+    lines = _heading(" saved by `either` | saved by `best` |")
+    constants = load_energy()
+    for capacity in capacities:
+        energies = {
+            policy: mapping_energy_pj(demands, map_layers(demands, capacity, policy, "events"), constants, MEMORY)
+            for policy in POLICIES
+        }
+        fixed = min(energies["weights"], energies["potentials"])
+        cells = [f"{energy / 1000:,.1f}" for energy in energies.values()]
+        for policy in ("either", "best"):
+            cells.append(f"{1 - energies[policy] / energies['weights']:.0%}, {1 - energies[policy] / fixed:.0%}")
+        lines.append(f"| {capacity:,} | {' | '.join(cells)} |")
+    return lines
+
+
+def tables() -> dict[str, list[str]]:
+    """Return all tables by name, as lines of Markdown."""
+    digits, gesture = digits_demands(digits_network(RESOLUTIONS[0])), load_described().demands()
+    return {
+        "accuracy": accuracy_table(),
+        "digits layers": layer_table(digits),
+        "digits traffic": traffic_table(digits, DIGITS_CAPACITIES),
+        "digits energy": energy_table(digits, DIGITS_CAPACITIES),
+        "gesture layers": layer_table(gesture),
+        "gesture traffic": traffic_table(gesture, GESTURE_CAPACITIES),
+        "gesture energy": energy_table(gesture, GESTURE_CAPACITIES),
+    }
+
+
+def _heading(more: str) -> list[str]:
+    """The heading of a table with a column for each policy."""
+    columns = len(POLICIES) + more.count("|")
+    return [
+        f"| array [bits] | {' | '.join(f'`{policy}`' for policy in POLICIES)} |{more}",
+        f"| ---: |{' ---: |' * columns}",
+    ]
