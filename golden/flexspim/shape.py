@@ -165,7 +165,7 @@ class OperandShape:
     def numbers(self, rows: Rows) -> Numbers:
         """Potentials in rows: shape (slices, operands)."""
         width = self.operands * self.columns
-        cells = np.reshape(rows[:, :width], (-1, self.rows, self.operands, self.columns))
+        cells = np.reshape(rows[:, :width], (len(rows) // self.rows, self.rows, self.operands, self.columns))
         bits = np.reshape(np.transpose(cells, (0, 2, 1, 3)), (-1, self.rows * self.columns))
         return np.reshape(from_bits(bits[:, : self.potential_bits]), (-1, self.operands))
 
@@ -179,5 +179,5 @@ class OperandShape:
         bits[:, :width] = to_bits(np.reshape(np.asarray(numbers, np.int64), (-1,)), width)
         cells = np.transpose(np.reshape(bits, (slices, self.operands, rows, self.columns)), (0, 2, 1, 3))
         packed = np.zeros((slices * rows, config.columns), np.uint8)
-        packed[:, : self.operands * self.columns] = np.reshape(cells, (slices * rows, -1))
+        packed[:, : self.operands * self.columns] = np.reshape(cells, (slices * rows, self.operands * self.columns))
         return packed

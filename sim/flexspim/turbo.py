@@ -36,6 +36,7 @@ class TurboMacro:
     ----------
     jobs : runs so far; with the seed it decides where the pauses of the next one are.
     seconds : within the compiled Verilog so far.
+    clock_cycles : of the last run, from the cycle in which its header is offered to the one in which it is done.
 
     Raises
     ------
@@ -64,6 +65,7 @@ class TurboMacro:
         self.timeout_cycles = timeout_cycles
         self.jobs = 0
         self.seconds = 0.0
+        self.clock_cycles = 0
         self._calls = macro_library(cached_macro_verilog(config) if verilog is None else verilog, config)
         self._bench: int | None = self._calls.bench_create(seed)
 
@@ -96,6 +98,7 @@ class TurboMacro:
                 f"the macro did not end a program of {len(job.program.instructions)} instructions "
                 f"within {self.timeout_cycles} cycles"
             )
+        self.clock_cycles = report.cycles
         rows, spikes = (self._given(report, stream) for stream in (0, 1))
         untaken = len(job.rows) - report.taken[1], len(job.events) - report.taken[2]
         return checked_outcome(
