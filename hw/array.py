@@ -21,6 +21,7 @@ from amaranth.lib.wiring import In, Out
 from hw.banks import CamBank, ColumnBank, bank_count
 from hw.component import RUN, Component, all_ones, spread
 from hw.config import TileConfig
+from hw.latch_lines import LatchLines
 from hw.layouts import micro_operation
 from hw.vertical import VerticalLines
 
@@ -229,12 +230,6 @@ class LatchedArray(_Array):
     def elaborate(self, platform: object) -> Any:
         m = Module()
         config, bus, operation = self.config, self.bus, self.bus.operation
-        # A cycle has a write by the sequencer, a spill of a whole column, or a write by the plane port.
-        spills = operation.spill_c | operation.spill_f
-        with m.If(bus.port_write):
-            m.d.comb += self.rows.eq(spread(bus.port_blocks, config.outputs))
-        with m.Elif(~spills):
-            self.select_rows(m)
         store = _Store(m, config, platform, ("x", "y", "port"), ("write",))
         first, second, third = (store.data[name] for name in ("x", "y", "port"))
         write = store.writes["write"]
@@ -252,31 +247,37 @@ class LatchedArray(_Array):
         columns = {"x": first, "y": second, "c": carry, "f": flag}
         m.d.comb += bus.match.eq(self.matched(m, columns))
 
-        # Writes to c and f stay in the latches until they are spilled. Each latch has a value in every cycle: an enable
-        # that depends on the row would take as much logic again.
-        kept = Mux(operation.clear_c, Const(0, config.rows), carry)
-        flags = Mux(operation.fetch_f, third, flag)
-        written = operation.write_mask
-        m.d.sync += [
-            carry.eq(Mux(operation.write & written.c, self.written(kept, operation.write_key.c), kept)),
-            flag.eq(Mux(operation.write & written.f, self.written(flags, operation.write_key.f), flags)),
-        ]
+        m.submodules.lines = lines = LatchLines(config)
+        m.d.comb += [lines.operation.eq(operation), lines.port_write.eq(bus.port_write)]
 
-        # What goes to the memory: a column, of which some rows take the key, or what the plane port brings.
+        # One column is made in a cycle: another, of which some rows take the key, or what the plane port brings.
         source, values = Signal(config.rows, name="written_source"), Signal(config.rows, name="written_values")
-        m.d.comb += [
-            write.address.eq(operation.y),
-            source.eq(second),
-            values.eq((operation.write & operation.write_key.y).replicate(config.rows)),
-            write.data.eq((source & ~self.rows) | (self.rows & values)),
-        ]
+        with m.If(lines.from_latch):
+            m.d.comb += source.eq(Mux(lines.from_other, flag, carry))
+        with m.Else():
+            m.d.comb += source.eq(Mux(lines.from_other, third, second))
+        with m.If(lines.every_row):
+            m.d.comb += self.rows.eq(
+                Mux(lines.some_rows, spread(bus.port_blocks, config.outputs), all_ones(config.rows))
+            )
+        with m.Elif(lines.some_rows):
+            m.d.comb += self.rows.eq(bus.tag)
         with m.If(bus.port_write):
-            m.d.comb += [write.address.eq(bus.port_column), source.eq(third), values.eq(bus.port_planes)]
-        with m.Elif(operation.spill_c):
-            m.d.comb += [write.address.eq(operation.c), source.eq(carry)]
-        with m.Elif(operation.spill_f):
-            m.d.comb += [write.address.eq(operation.f), source.eq(flag)]
-        m.d.comb += write.enable.eq(self.run & (bus.port_write | spills | (operation.write & operation.write_mask.y)))
+            m.d.comb += values.eq(bus.port_planes)
+        with m.Else():
+            m.d.comb += values.eq(lines.key.replicate(config.rows))
+        m.d.comb += write.data.eq((source & ~self.rows) | (values & self.rows))
+
+        # It goes to the memory or to latch f; the carry has a way of its own, as it may be written with either.
+        with m.If(lines.write_f):
+            m.d.sync += flag.eq(write.data)
+        with m.If(lines.write_c):
+            rows = bus.tag | lines.all_c.replicate(config.rows)
+            m.d.sync += carry.eq(Mux(lines.key_c, carry | rows, carry & ~rows))
+
+        m.d.comb += [write.address.eq(lines.address), write.enable.eq(self.run & lines.write)]
+        with m.If(bus.port_write):
+            m.d.comb += write.address.eq(bus.port_column)
         return EnableInserter(self.run)(m)
 
 
