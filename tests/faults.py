@@ -197,7 +197,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "overlap-accepted": Fault("sequencer.decoder", replaced("error = 4'h8", "error = 4'h0"), "refusals"),
     "beats-of-a-plane-swapped": Fault(
-        "plane_port", replaced(r"(\? plane_in__payload : )beat_1;", r"\g<1>beat_0;"), "loads_and_stores"
+        "plane_port", replaced(r"(\? plane_in__payload : )beat_0;", r"\g<1>beat_1;"), "loads_and_stores"
     ),
     "compares-not-counted": Fault("counters", counter_stuck("events_compares"), "sums"),
     "rows-not-counted": Fault("counters", counter_stuck("activity_rows_matched"), "dot_products"),

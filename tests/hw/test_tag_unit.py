@@ -50,11 +50,11 @@ def test_tags_move_by_row_blocks_and_are_loaded() -> None:
     dut, everything = TagUnit(TINY), (1 << TINY.rows) - 1
 
     async def bench(context: Any) -> None:
-        context.set(dut.plane, 0x8123_4567)
+        context.set(dut.plane, 0x8123)
         for name, expected in (
-            ("load", 0x8123_4567),
-            ("shift_up", 0x8123_4567 << TINY.outputs & everything),
-            ("shift_down", (0x8123_4567 << TINY.outputs & everything) >> TINY.outputs),
+            ("load", 0x8123),
+            ("shift_up", 0x8123 << TINY.outputs & everything),
+            ("shift_down", (0x8123 << TINY.outputs & everything) >> TINY.outputs),
         ):
             context.set(getattr(dut, name), 1)
             await context.tick()
