@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from golden.spiking import run
+from golden.spiking import Spikes, run
 from sim.spiking.described import load_described
 from sim.spiking.digits import RESOLUTIONS, classify, digits_network, packaged_digits
 from sim.spiking.energy import load_energy, mapping_energy_pj
-from sim.spiking.events import picture_events
+from sim.spiking.events import address_bits, bitmap_bits, cheaper_format, crossover, picture_events
 from sim.spiking.network import SpikingNetwork
 from sim.spiking.stationarity import POLICIES, Demand, map_layers, measured_demand, moved_bits
 
@@ -18,7 +18,9 @@ __all__ = [
     "MACRO_BITS",
     "accuracy_table",
     "digits_demands",
+    "digits_inputs",
     "energy_table",
+    "format_table",
     "layer_table",
     "tables",
     "traffic_table",
@@ -36,18 +38,38 @@ EVERY = 10
 MEMORY = "dram"
 
 
-def digits_demands(network: SpikingNetwork) -> tuple[Demand, ...]:
-    """Return the demand of each layer of a network of digits, mean of every tenth packaged digit."""
+def digits_inputs(network: SpikingNetwork) -> list[Spikes]:
+    """Return what each layer of a network of digits takes, all timesteps of every tenth packaged digit."""
     runs = [
-        (events, run(network.layers, events).spikes)
+        (events, *run(network.layers, events).spikes[:-1])
         for events in picture_events(packaged_digits().pictures[::EVERY], network.saccade)
     ]
-    return tuple(
-        measured_demand(
-            layer, np.concatenate([events if number == 0 else spikes[number - 1] for events, spikes in runs])
+    return [np.concatenate(found) for found in zip(*runs, strict=True)]
+
+
+def digits_demands(network: SpikingNetwork) -> tuple[Demand, ...]:
+    """Return the demand of each layer of a network of digits, mean of every tenth packaged digit."""
+    inputs = digits_inputs(network)
+    return tuple(measured_demand(layer, found) for layer, found in zip(network.layers, inputs, strict=True))
+
+
+def format_table(network: SpikingNetwork) -> list[str]:
+    """Return what a timestep's input of each layer takes as a bitmap and as addresses, means in bits."""
+    lines = [
+        "| layer | inputs | density of events | crossover | bitmap [bits] | addresses [bits] | fewer bits each time |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for layer, found in zip(network.layers, digits_inputs(network), strict=True):
+        inputs, events = layer.synapses.inputs, found.sum(axis=(1, 2, 3)).mean()
+        chosen = [
+            int(now.sum()) * address_bits(inputs) if cheaper_format(now) == "addresses" else bitmap_bits(inputs)
+            for now in found
+        ]
+        lines.append(
+            f"| {layer.name} | {inputs:,} | {events / inputs:.1%} | {crossover(inputs):.1%} | "
+            f"{bitmap_bits(inputs):,} | {events * address_bits(inputs):,.0f} | {np.mean(chosen):,.0f} |"
         )
-        for number, layer in enumerate(network.layers)
-    )
+    return lines
 
 
 def accuracy_table() -> list[str]:
@@ -123,6 +145,7 @@ def tables() -> dict[str, list[str]]:
     digits, gesture = digits_demands(digits_network(RESOLUTIONS[0])), load_described().demands()
     return {
         "accuracy": accuracy_table(),
+        "formats": format_table(digits_network(RESOLUTIONS[0])),
         "digits layers": layer_table(digits),
         "digits traffic": traffic_table(digits, DIGITS_CAPACITIES),
         "digits energy": energy_table(digits, DIGITS_CAPACITIES),

@@ -14,6 +14,7 @@ def test_tables_of_formulas_are_fresh() -> None:
     """Accuracy takes longer: it is in the slow test."""
     digits, gesture = tables.digits_demands(digits_network(RESOLUTIONS[0])), load_described().demands()
     found = {
+        "formats": tables.format_table(digits_network(RESOLUTIONS[0])),
         "digits layers": tables.layer_table(digits),
         "digits traffic": tables.traffic_table(digits, tables.DIGITS_CAPACITIES),
         "digits energy": tables.energy_table(digits, tables.DIGITS_CAPACITIES),
