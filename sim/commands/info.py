@@ -64,6 +64,7 @@ def collect() -> dict[str, Any]:
     from hw.config import CONFIGS
     from hw.counter_map import COUNTERS
     from hw.fabric import FABRICS
+    from sim.commands.run import SPIKING_MODEL
     from sim.evaluate.technology import TECHNOLOGIES
     from sim.evaluate.widths import HAWQ, hawq_names
     from sim.models import MODELS, data_file
@@ -78,6 +79,7 @@ def collect() -> dict[str, Any]:
         "accelerators": [{**config.as_dict(), "hash": config.hash_text} for config in ACCELERATORS.values()],
         "fabrics": [{**config.as_dict(), "hash": config.hash_text} for config in FABRICS.values()],
         "networks": [*NETWORKS, *MODELS],
+        "spiking": [SPIKING_MODEL],
         "widths": [f"{HAWQ}{name}" for name in hawq_names(NETWORKS["resnet18"]())],
         "technologies": list(TECHNOLOGIES),
         "models": [{"name": name, "file": str(data_file(file))} for name, file in MODELS.items()],
@@ -203,6 +205,7 @@ def _print(found: dict[str, Any]) -> None:
     for model in found["models"]:
         console.print(f"model           {model['name']}", soft_wrap=True)
     console.print(f"networks        {', '.join(found['networks'])}, for `bfimna evaluate`", soft_wrap=True)
+    console.print(f"spiking         {', '.join(found['spiking'])}, for `bfimna run`", soft_wrap=True)
     console.print(f"widths          {', '.join(found['widths'])}", soft_wrap=True)
     console.print(f"technologies    {', '.join(found['technologies'])}", soft_wrap=True)
     console.print(f"engines         {', '.join(found['engines'])}", soft_wrap=True)

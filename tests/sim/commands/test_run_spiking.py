@@ -98,3 +98,10 @@ def test_mistakes(
 def test_an_array_is_for_spiking_networks(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["run", "resnet8", "--array", "ap", "--engine", "integer"]) == 2
     assert capsys.readouterr().err == "bfimna: error: --array is only for digits-snn, not for resnet8\n"
+
+
+def test_info_names_the_network(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info"]) == 0
+    assert re.search(r"^spiking +digits-snn, for `bfimna run`$", capsys.readouterr().out, re.MULTILINE)
+    assert cli.main(["info", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["spiking"] == ["digits-snn"]

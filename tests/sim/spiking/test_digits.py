@@ -89,7 +89,7 @@ def test_no_potential_overflows(resolution: str, digits: Digits) -> None:
     """So that all overflow policies and orders of events agree."""
     network = digits_network(resolution)
     saturating = [replace(layer, overflow="saturate") for layer in network.layers]
-    for events in picture_events(some(digits, 40).pictures, network.saccade):
+    for events in picture_events(some(digits, 10).pictures, network.saccade):
         wrapped, saturated = run(network.layers, events), run(saturating, events)
         for left, right in zip(
             wrapped.spikes + wrapped.potentials, saturated.spikes + saturated.potentials, strict=True
