@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -16,6 +17,8 @@ MADE = pytest.StashKey[Path]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the folder, before any worker starts and inherits its name."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells leave it to what they run in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started here can be interrupted
     if FOLDER_VARIABLE not in os.environ:
         config.stash[MADE] = Path(tempfile.mkdtemp(prefix="bfimna-coverage-"))
         os.environ[FOLDER_VARIABLE] = str(config.stash[MADE])

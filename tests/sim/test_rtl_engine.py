@@ -207,8 +207,8 @@ def test_interrupted_engine_leaves_nothing(sent: signal.Signals) -> None:
                 time.sleep(0.3)
                 process.send_signal(sent)
                 if sent == signal.SIGINT:
-                    assert process.stdout.read() == "interrupted\n"
-                    assert process.wait(30) == 0
+                    assert process.communicate(timeout=30)[0] == "interrupted\n"
+                    assert process.returncode == 0
                     assert list(Path(folder).iterdir()) == []
                 else:
                     assert process.wait(30) == -signal.SIGKILL

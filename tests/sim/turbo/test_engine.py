@@ -216,9 +216,13 @@ def test_interrupt_in_mid_program() -> None:
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "runs\n"
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    text, _ = process.communicate(timeout=60)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "runs\n"
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        text, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
     assert text == "interrupted True\n"
