@@ -418,7 +418,7 @@ WALKS = [
 ]
 walks = pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.name)
 QUICK = (
-    "verilator-full-4r2w", "verilator-full-two-tags", "icarus-tiny-cells", "icarus-tiny-4r2w", "icarus-compact-3r1w",
+    "verilator-full-two-tags", "icarus-tiny-cells", "icarus-tiny-4r2w", "icarus-compact-3r1w",
 )  # fmt: skip
 """Walks of the quick tier: every array, the classical passes and faster ones, narrow operands and wide ones."""
 

@@ -68,6 +68,7 @@ def report(tmp_path: Path, *options: str) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.slow
 def test_8_bits_equal_no_flag_on_the_same_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys: list[str] = []
     usual = sim.rtl_engine.build

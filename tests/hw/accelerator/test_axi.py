@@ -34,6 +34,7 @@ def verilog() -> str:
     return cached_accelerator_verilog(ACCELERATORS["meshtiny"])
 
 
+@pytest.mark.slow
 def test_in_verilator(verilog: str, tmp_path: Path) -> None:
     done = run(build(verilog, TOP, "verilator", blocks=BLOCKS), BENCH, testcase=TESTS, folder=tmp_path, timeout=300)
     assert set(done.tests) == set(TESTS)

@@ -56,7 +56,7 @@ def test_every_counter_has_a_name_of_its_own() -> None:
     [
         pytest.param("mesh2x2-1to1", {}, marks=pytest.mark.slow),
         pytest.param("mesh2x2-1to1", {"maps": 1}, marks=pytest.mark.slow),
-        ("mesh1x1", {"flit_bits": 32}),
+        pytest.param("mesh1x1", {"flit_bits": 32}, marks=pytest.mark.slow),
     ],
 )
 def test_other_shapes_become_verilog(name: str, changes: dict[str, int]) -> None:

@@ -90,6 +90,7 @@ def test_every_map_of_the_residual_network(residual: Path) -> None:
         assert len(compare(residual, graph, picture(seed))) == 7
 
 
+@pytest.mark.slow
 def test_the_residual_network_on_the_verilog(residual: Path) -> None:
     graph, config = load(residual), CONFIGS["small"]
     values = stored(graph, qonnx_tensors(residual, picture(9)), graph.input)
