@@ -132,10 +132,12 @@ private:
         show(ROWS_IN, valid[ROWS_IN], macro_->rows_in___05Fvalid, macro_->rows_in___05Fpayload, ROW_BYTES);
         show(EVENTS, valid[EVENTS], macro_->events___05Fvalid, macro_->events___05Fpayload, EVENT_BYTES);
         const bool takes_rows = !stalls_[ROWS_OUT].pauses(), takes_spikes = !stalls_[SPIKES].pauses();
+        changed_ |= macro_->rows_out___05Fready != takes_rows || macro_->spikes___05Fready != takes_spikes;
         macro_->rows_out___05Fready = takes_rows;
         macro_->spikes___05Fready = takes_spikes;
-        // Streams wait for each other within a cycle, and spikes depend on the cells.
-        macro_->eval();
+        // Streams wait for each other within a cycle: what they show is known only when all have said what they want.
+        if (changed_) macro_->eval();
+        changed_ = false;
 
         const bool moves[3] = {valid[PROGRAM] && macro_->program___05Fready, valid[ROWS_IN] && macro_->rows_in___05Fready,
                                valid[EVENTS] && macro_->events___05Fready};
@@ -155,8 +157,10 @@ private:
 
     template <class Port>
     void show(Stream stream, bool valid, CData& flag, Port& port, std::uint64_t bytes) {
+        changed_ |= flag != valid;
         flag = valid;
         if (!valid || shown_[stream] == taken_[stream]) return;
+        changed_ = true;
         put(port, job_.words[stream] + taken_[stream] * bytes, bytes);
         shown_[stream] = taken_[stream];
     }
@@ -173,6 +177,7 @@ private:
         macro_->events___05Fvalid = 0;
         macro_->rows_out___05Fready = 0;
         macro_->spikes___05Fready = 0;
+        changed_ = true;
     }
 
     void edge() {
@@ -202,6 +207,7 @@ private:
     std::uint64_t taken_[3] = {}, shown_[3] = {}, cycles_ = 0;
     std::vector<std::uint8_t> given_[2];
     State state_ = ENDED;
+    bool changed_ = true;
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import platform
 import re
@@ -17,11 +18,11 @@ from sim.process import execute
 from sim.runtime_objects import RuntimeObjects
 from sim.simulation_errors import BuildFailed
 from sim.tools import find_compiler, find_simulator
+from sim.turbo.library import OPTIMISATION, USUAL_OPTIMISATION
 
 __all__ = ["Job", "Outcome", "State", "event_bytes", "macro_library", "row_bytes"]
 
 HARNESS = Path(__file__).with_name("harness.cpp")
-OPTIMISATION = "-O2"
 RECIPE = 1
 """Counts changes of this file that make older libraries useless; part of every key."""
 
@@ -95,14 +96,15 @@ def macro_library(verilog: str, config: MacroConfig) -> ctypes.CDLL:
         If the design does not compile.
     """
     tool, compiler = find_simulator("verilator"), find_compiler()
+    optimisation = os.environ.get(OPTIMISATION, USUAL_OPTIMISATION)
     runtime = {
         "recipe": RECIPE,
         "engine": "macro",
         "tool": tool.label,
         "wheel": tool.wheel,
         "compiler": str(compiler),
-        "optimisation": OPTIMISATION,
-        "machine": platform.machine(),
+        "optimisation": optimisation,
+        "machine": _machine() if "native" in optimisation else platform.machine(),
     }
     shape = {
         **runtime,
@@ -130,7 +132,7 @@ def macro_library(verilog: str, config: MacroConfig) -> ctypes.CDLL:
         (folder / "model.h").write_text(_model(folder, config), encoding="utf-8")
         objects = RuntimeObjects(runtime)
         objects.bring(folder)
-        variables = [f"OPT_FAST={OPTIMISATION}", f"CXX={compiler}", f"LINK={compiler}", *tool.make_variables]
+        variables = [f"OPT_FAST={optimisation}", f"CXX={compiler}", f"LINK={compiler}", *tool.make_variables]
         run("make", "-s", "-j", "2", "-f", f"{_PREFIX}.mk", *variables)
         objects.keep(folder)
         for left in folder.iterdir():
@@ -139,6 +141,16 @@ def macro_library(verilog: str, config: MacroConfig) -> ctypes.CDLL:
 
     kept = kept_build(shape, make)
     return _calls(kept.folder / _LIBRARY)
+
+
+def _machine() -> str:
+    """What decides the meaning of ``-march=native``: architecture and, where Linux says it, what the processor can."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    features = sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
+    return f"{platform.machine()} {hashlib.sha256(repr(features).encode()).hexdigest()[:16]}"
 
 
 def _model(folder: Path, config: MacroConfig) -> str:
