@@ -128,7 +128,7 @@ def packaged_digits() -> Digits:
 def classify(network: SpikingNetwork, pictures: NDArray[np.uint8]) -> Integers:
     """Return the class of each picture, shape (pictures,), by the integer layers."""
     events = picture_events(pictures, network.saccade)
-    return np.array([network.classes(run(network.layers, one).potentials[-1]) for one in events], dtype=np.int64)
+    return np.array([network.class_of(run(network.layers, one).potentials[-1]) for one in events], dtype=np.int64)
 
 
 def accuracy(network: SpikingNetwork, digits: Digits) -> float:

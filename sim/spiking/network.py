@@ -66,7 +66,7 @@ class SpikingNetwork:
             if before.threshold is None:
                 raise UserError(f"layer {before.name!r}: only the last layer may be without threshold")
 
-    def classes(self, potentials: NDArray[np.int64]) -> int:
+    def class_of(self, potentials: NDArray[np.int64]) -> int:
         """Return the class of the last layer's potentials: the largest, the first of equals."""
         return int(np.argmax(potentials.ravel()))
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.spiking import Spikes, SpikingLayer, SpikingRun, run
+from hw.config import TileConfig
 from sim.progress import progress
 from sim.report import (
     Bits,
@@ -79,6 +80,7 @@ class SpikingRequest:
     inputs : at least one.
     seed : of all random numbers.
     simulator : name of the simulator, for engines that take one.
+    tile : for the array ``ap``; None for the usual one.
     """
 
     model: str
@@ -88,6 +90,7 @@ class SpikingRequest:
     inputs: Sequence[SpikingInput]
     seed: int = 1
     simulator: str = ""
+    tile: TileConfig | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,9 +172,18 @@ class IntegerEngine:
         """Do nothing."""
 
 
+def _on_tile(request: SpikingRequest) -> SpikingEngine:
+    from sim.spiking.tile_engine import TileSpikingEngine
+
+    return TileSpikingEngine(request)
+
+
 ENGINES: dict[tuple[str, str], Callable[[SpikingRequest], SpikingEngine]] = {
     ("flexspim", "integer"): IntegerEngine,
     ("ap", "integer"): IntegerEngine,
+    ("ap", "golden"): _on_tile,
+    ("ap", "turbo"): _on_tile,
+    ("ap", "rtl"): _on_tile,
 }
 """How to make the engine of an array and a name."""
 
@@ -211,7 +223,7 @@ def run_spiking(request: SpikingRequest) -> RunReport:
             inputs.append(
                 InputReport(
                     file=one.file,
-                    top1=request.network.classes(done.network.potentials[-1]),
+                    top1=request.network.class_of(done.network.potentials[-1]),
                     logits=[int(value) for value in done.network.potentials[-1].ravel()],
                     expected=one.label,
                 )

@@ -106,7 +106,7 @@ def test_mappings_of_the_packaged_network_agree(digits: Digits) -> None:
         found = run_mapped(network.layers, kept, events)
         assert all(np.array_equal(left, right) for left, right in zip(found.spikes, wanted.spikes, strict=True))
         assert found.operations == tuple(int(one.sum()) for one in wanted.operations)
-        assert network.classes(found.potentials[-1]) == network.classes(wanted.potentials[-1])
+        assert network.class_of(found.potentials[-1]) == network.class_of(wanted.potentials[-1])
 
 
 def test_classes_are_those_of_single_digits(digits: Digits) -> None:

@@ -39,7 +39,7 @@ def test_the_same_network_makes_the_same_file(tmp_path: Path) -> None:
 
 def test_the_class_is_the_first_of_the_largest() -> None:
     network = random_network(1)
-    assert network.classes(np.array([[[-3, 5, 5, 0]]])) == 1
+    assert network.class_of(np.array([[[-3, 5, 5, 0]]])) == 1
 
 
 def test_layers_that_do_not_fit_are_refused() -> None:
