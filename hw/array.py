@@ -253,13 +253,17 @@ class LatchedArray(_Array):
         # One column is made in a cycle: another, of which some rows take the key, or what the plane port brings.
         source, values = Signal(config.rows, name="written_source"), Signal(config.rows, name="written_values")
         with m.If(lines.from_latch):
-            m.d.comb += source.eq(Mux(lines.from_other, flag, carry))
+            m.d.comb += source.eq(carry)
+            with m.If(lines.from_other):
+                m.d.comb += source.eq(flag)
         with m.Else():
-            m.d.comb += source.eq(Mux(lines.from_other, third, second))
+            m.d.comb += source.eq(second)
+            with m.If(lines.from_other):
+                m.d.comb += source.eq(third)
         with m.If(lines.every_row):
-            m.d.comb += self.rows.eq(
-                Mux(lines.some_rows, spread(bus.port_blocks, config.outputs), all_ones(config.rows))
-            )
+            m.d.comb += self.rows.eq(all_ones(config.rows))
+            with m.If(lines.some_rows):
+                m.d.comb += self.rows.eq(spread(bus.port_blocks, config.outputs))
         with m.Elif(lines.some_rows):
             m.d.comb += self.rows.eq(bus.tag)
         with m.If(bus.port_write):
