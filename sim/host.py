@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ from sim.mapping.plan import MODES, check_fit, feeder, reorder
 
 if TYPE_CHECKING:
     from sim.commands.run import RunRequest
-    from sim.report import AcceleratorReport, InputReport, LayerReport, RunReport, WallSeconds
+    from sim.report import AcceleratorReport, Cycles, InputReport, LayerReport, RunReport, WallSeconds
     from sim.tools import Tool
     from sim.work.schedule import Outcome
 
@@ -43,6 +43,8 @@ __all__ = [
     "NetworkResult",
     "add_counters",
     "check_input",
+    "cycles_of",
+    "events_of",
     "run_graph",
     "run_integer",
     "run_network",
@@ -487,26 +489,24 @@ def _expected_class(file: str, classes: int) -> int | None:
 
 def _layer_reports(results: Sequence[LayerResult], inputs: int, started_from: str | None = None) -> list[LayerReport]:
     """Layers one after the other in time; counts are sums over the *inputs*."""
-    from sim.report import Bits, Cycles, LayerReport
+    from sim.report import Bits, LayerReport
 
     reports: list[LayerReport] = []
     now = 0
     for result in results:
         shape, counters = result.plan.shape, result.counters
-        parts = {name.split(".")[1]: value for name, value in counters.items() if name.startswith("cycles.")}
-        events = {name.split(".")[1]: value for name, value in counters.items() if name.startswith(_EVENTS)}
         reports.append(
             LayerReport(
                 name=shape.name,
                 op=shape.op,
                 macs=shape.macs * inputs,
                 bits=Bits(activation=max(shape.activation_bits), weight=shape.weight_bits),
-                cycles=Cycles(total=result.cycles, law=result.law_cycles, **parts),
+                cycles=cycles_of(counters, result.law_cycles),
                 start=now,
                 end=now + result.cycles,
                 mode=result.plan.mode,
                 utilisation=result.plan.utilisation,
-                events=events,
+                events=events_of(counters),
                 bit_exact=result.bit_exact,
                 started_from=started_from,
             )
@@ -521,6 +521,19 @@ def _run_laws(graph: Graph, results: Sequence[LayerResult], engine: Engine, prog
             progress(layer.name)
         for routine, count in result.plan.routines:
             add_counters(result.counters, engine.run(Job(routine.program)).counters, count)
+
+
+def cycles_of(counters: Mapping[str, int], law: int) -> Cycles:
+    """Cycles of a layer by counters, and by its law."""
+    from sim.report import Cycles
+
+    parts = {name.split(".")[1]: value for name, value in counters.items() if name.startswith("cycles.")}
+    return Cycles(total=sum(parts.values()), law=law, **parts)
+
+
+def events_of(counters: Mapping[str, int]) -> dict[str, int]:
+    """Schedule and activity events of a layer by counters."""
+    return {name.split(".")[1]: value for name, value in counters.items() if name.startswith(_EVENTS)}
 
 
 def add_counters(total: dict[str, int], counters: dict[str, int], times: int = 1) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hw.config import load_config
 from sim.errors import UserError
 from sim.files import read_input
 from sim.options import MODES, nearest
@@ -35,7 +36,6 @@ def prepare_spiking(arguments: argparse.Namespace) -> SpikingRequest:
     """
     model = arguments.model
     for option, value, only in (
-        ("--config", arguments.config, "cap"),
         ("--mode", arguments.mode, MODES[0]),
         ("--jobs", arguments.jobs, 1),
         ("--cluster", arguments.cluster, None),
@@ -50,6 +50,9 @@ def prepare_spiking(arguments: argparse.Namespace) -> SpikingRequest:
     array = arguments.array or ARRAYS[0]
     if array not in ARRAYS:
         raise UserError(f"--array must be one of {', '.join(ARRAYS)}, not {array!r}{nearest(array, ARRAYS)}")
+    tile = load_config(arguments.config) if array == "ap" else None
+    if tile is None and arguments.config != "cap":
+        raise UserError(f"--config is not for {model} on array {array}")
     engines = [engine for known, engine in ENGINES if known == array]
     if arguments.engine not in engines:
         raise UserError(f"--engine must be {' or '.join(engines)} for {model} on array {array}, not {arguments.engine}")
@@ -62,6 +65,7 @@ def prepare_spiking(arguments: argparse.Namespace) -> SpikingRequest:
         inputs=_packaged() if arguments.input is None else load_pictures(arguments.input, network),
         seed=arguments.seed,
         simulator=arguments.sim,
+        tile=tile,
     )
 
 

@@ -16,14 +16,14 @@ from sim.evaluate.widths import Widths
 from sim.fabric.accounts import account, add_parts, program_events
 from sim.fabric.flatten import flattened
 from sim.fabric.layers import FABRIC_MODES, FabricRun
-from sim.mapping.plan import plan_layer
+from sim.mapping.plan import LayerPlan, plan_layer
 from sim.mapping.shapes import ElementwiseShape, LayerShape, MaxPoolShape, ReorderShape
 
 if TYPE_CHECKING:
     from golden.graph import Layer
     from sim.networks.network import Network
 
-__all__ = ["Evaluator", "Machine", "evaluate", "evaluator", "load_machine"]
+__all__ = ["Evaluator", "Machine", "evaluate", "evaluator", "load_machine", "plan_cost"]
 
 Machine = FabricConfig | TileConfig | AcceleratorConfig
 """What a network can be evaluated on."""
@@ -199,8 +199,12 @@ class TileEvaluator(Evaluator):
 
 
 def _tile_layer(shape: LayerShape, config: TileConfig, layer: Layer | None, mode: str, batch: int) -> LayerCost:
-    plan = plan_layer(shape, config, layer, mode)
-    part = _computing(shape)
+    return plan_cost(plan_layer(shape, config, layer, mode), batch)
+
+
+def plan_cost(plan: LayerPlan, batch: int = 1) -> LayerCost:
+    """What the jobs of a layer take on a tile alone, for ``batch`` inputs."""
+    shape, config, part = plan.shape, plan.config, _computing(plan.shape)
     cycles: dict[str, int] = {}
     events = Events()
     known: dict[tuple[object, ...], tuple[dict[str, int], Events]] = {}

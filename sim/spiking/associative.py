@@ -95,7 +95,7 @@ class AssociativeLayer:
                 f"at once, got {layer.overflow!r}"
             )
         self.layer, self.config = layer, config
-        self.potentials = layer.resting()
+        self.rest()
         neurons = _Neurons(layer.potential_bits, layer.threshold, layer.reset, layer.leak)
         needed = neurons.stored_bits + _sum_bits(layer) + 2
         if needed > config.columns:
@@ -118,6 +118,10 @@ class AssociativeLayer:
     def law(self) -> dict[str, int]:
         """Counters of a timestep by the laws."""
         return self.plan.law
+
+    def rest(self) -> None:
+        """Set all potentials to 0, as before the first timestep."""
+        self.potentials = self.layer.resting()
 
     def run(self, engine: Engine, spikes: Spikes) -> tuple[Spikes, dict[str, int]]:
         """Run one timestep.
