@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hw.config import load_config
+from hw.flexspim.config import load_macro
 from sim.errors import UserError
 from sim.files import read_input
 from sim.options import MODES, nearest
@@ -50,9 +51,9 @@ def prepare_spiking(arguments: argparse.Namespace) -> SpikingRequest:
     array = arguments.array or ARRAYS[0]
     if array not in ARRAYS:
         raise UserError(f"--array must be one of {', '.join(ARRAYS)}, not {array!r}{nearest(array, ARRAYS)}")
-    tile = load_config(arguments.config) if array == "ap" else None
-    if tile is None and arguments.config != "cap":
-        raise UserError(f"--config is not for {model} on array {array}")
+    given = None if arguments.config == "cap" else arguments.config  # of tiles the usual one
+    tile = None if given is None or array != "ap" else load_config(given)
+    macro = None if given is None or array == "ap" else load_macro(given)
     engines = [engine for known, engine in ENGINES if known == array]
     if arguments.engine not in engines:
         raise UserError(f"--engine must be {' or '.join(engines)} for {model} on array {array}, not {arguments.engine}")
@@ -66,6 +67,7 @@ def prepare_spiking(arguments: argparse.Namespace) -> SpikingRequest:
         seed=arguments.seed,
         simulator=arguments.sim,
         tile=tile,
+        macro=macro,
     )
 
 

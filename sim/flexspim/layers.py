@@ -8,7 +8,7 @@ potentials some lines at a time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.flexspim.engine import MacroEngine, MacroJob, MacroOutcome, Rows, no_rows
+from golden.flexspim.laws import SETTLE, events_cycles
+from golden.flexspim.layer import Layer, scan
 from golden.flexspim.shape import OperandShape
 from golden.graph import Integers
 from golden.spiking import Spikes, SpikingLayer
@@ -24,7 +26,7 @@ from hw.flexspim.isa import EventKind, MacroInstruction, MacroOpcode, MacroProgr
 from sim.errors import UserError
 from sim.flexspim.events import address_words, bitmap_words, channel_shift, line_words
 
-__all__ = ["EventFormat", "MacroLayer", "MacroRunError", "Timestep", "run_layers"]
+__all__ = ["EventFormat", "MacroLayer", "MacroRunError", "Timestep", "load_layer", "run_layers"]
 
 EventFormat = Literal["bitmap", "addresses"]
 
@@ -135,6 +137,25 @@ class MacroLayer:
         self._weight_rows = self._weights()
         self._outside = self.shape.potentials(self._sliced(layer.resting()), config)
 
+    @property
+    def moved_rows(self) -> int:
+        """Rows that a timestep moves in and out where every channel has events that come together."""
+        tiles = -(-self.layer.synapses.output_shape[0] // self._lines)
+        weights = 0 if self.keep_weights else tiles * self._input[2] * self._channel_rows
+        return weights + (0 if self.keep_potentials else 2 * len(self._outside))
+
+    def moved_to(self, first_row: int) -> MacroLayer:
+        """The same layer from another row on."""
+        return MacroLayer(
+            self.layer,
+            self.config,
+            self.shape.columns,
+            first_row=first_row,
+            keep_weights=self.keep_weights,
+            keep_potentials=self.keep_potentials,
+            tile_lines=self._lines,
+        )
+
     def setup(self) -> MacroJob:
         """The job that brings everything into the array that stays there; potentials are 0."""
         self._outside = np.zeros_like(self._outside)
@@ -207,6 +228,52 @@ class MacroLayer:
         if self.layer.threshold is None:
             return np.zeros(self.layer.synapses.output_shape, np.bool_), outcome
         return self._map(self.shape.spikes(outcome.spikes)), outcome
+
+    def law(self, spikes: Spikes, events: EventFormat, counters: Mapping[str, int]) -> int:
+        """Cycles that a timestep takes, stalls left out.
+
+        Parameters
+        ----------
+        spikes, events : as :meth:`timestep` takes them.
+        counters : of the run; only how many slices were reset is taken from them.
+
+        Raises
+        ------
+        UserError
+            If sums are clipped: when they are depends on every potential.
+        """
+        if self.shape.saturate:
+            raise UserError(f"layer {self.layer.name!r} must wrap for its law to be known from its events alone")
+        step = self.timestep(spikes, events)
+        inputs, outputs = (
+            [one for one in step.instructions if one.opcode == opcode]
+            for opcode in (MacroOpcode.INPUT, MacroOpcode.OUTPUT)
+        )
+        layers = (Layer(inputs[0], one, self.shape.weight_rows, self.shape.rows) for one in outputs)
+        cycles = len(step.instructions) + 1 + len(step.rows)  # one for each decoding, HALT included
+        cycles += 1  # the planes of the shape are looked at
+        words = list(step.events)
+        for op in step.instructions:
+            if op.opcode == MacroOpcode.OUTPUT:
+                cycles += SETTLE
+            elif op.opcode == MacroOpcode.EVENTS:
+                layer = next(layers)
+                found, empty, used = scan(layer, EventKind(op["kind"]), words, self.config)
+                del words[:used]
+                worked, channel, fetched = list[tuple[int, int]](), -1, 0
+                for event in found:
+                    works = self.shape.rows * len(layer.rows_of(event))
+                    if works and not self.keep_weights and event.channel != channel:
+                        channel = event.channel
+                        works += layer.channel_rows
+                        fetched += layer.channel_rows
+                    worked.append((event.empty, works))
+                cycles += events_cycles(worked, empty) - fetched  # rows that came in are counted above
+            elif op.opcode in (MacroOpcode.ADD, MacroOpcode.FIRE):
+                cycles += self.shape.rows * op["slices"]
+            elif op.opcode == MacroOpcode.STORE:
+                cycles += op["rows"]
+        return cycles + self.shape.rows * counters["events.resets"]
 
     def potentials(self, engine: MacroEngine) -> Integers:
         """The potentials now, shape (height, width, channels); read from the array where they stay there."""
@@ -295,6 +362,17 @@ class MacroLayer:
         return sliced.reshape(height, width, -1)[:, :, :channels].copy()
 
 
+def load_layer(engine: MacroEngine, layer: MacroLayer) -> None:
+    """Bring into the array what stays there, with potentials of 0.
+
+    Raises
+    ------
+    MacroRunError
+        If the macro refuses the program.
+    """
+    _check(engine.run(layer.setup()))
+
+
 def run_layers(
     engines: Sequence[MacroEngine],
     layers: Sequence[MacroLayer],
@@ -322,7 +400,7 @@ def run_layers(
         If a macro refuses a program.
     """
     for engine, layer in zip(engines, layers, strict=True):
-        _check(engine.run(layer.setup()))
+        load_layer(engine, layer)
     fired: list[list[Spikes]] = [[] for _ in layers]
     outcomes: list[list[MacroOutcome]] = [[] for _ in layers]
     for now in spikes:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from golden.spiking import Spikes, SpikingLayer, SpikingRun, run
 from hw.config import TileConfig
+from hw.flexspim.config import MacroConfig
 from sim.progress import progress
 from sim.report import (
     Bits,
@@ -80,7 +81,7 @@ class SpikingRequest:
     inputs : at least one.
     seed : of all random numbers.
     simulator : name of the simulator, for engines that take one.
-    tile : for the array ``ap``; None for the usual one.
+    tile, macro : of the array ``ap``, and of ``flexspim``; None for the usual one.
     """
 
     model: str
@@ -91,6 +92,7 @@ class SpikingRequest:
     seed: int = 1
     simulator: str = ""
     tile: TileConfig | None = None
+    macro: MacroConfig | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +174,12 @@ class IntegerEngine:
         """Do nothing."""
 
 
+def _on_macros(request: SpikingRequest) -> SpikingEngine:
+    from sim.spiking.macro_engine import MacroSpikingEngine
+
+    return MacroSpikingEngine(request)
+
+
 def _on_tile(request: SpikingRequest) -> SpikingEngine:
     from sim.spiking.tile_engine import TileSpikingEngine
 
@@ -180,6 +188,9 @@ def _on_tile(request: SpikingRequest) -> SpikingEngine:
 
 ENGINES: dict[tuple[str, str], Callable[[SpikingRequest], SpikingEngine]] = {
     ("flexspim", "integer"): IntegerEngine,
+    ("flexspim", "golden"): _on_macros,
+    ("flexspim", "turbo"): _on_macros,
+    ("flexspim", "rtl"): _on_macros,
     ("ap", "integer"): IntegerEngine,
     ("ap", "golden"): _on_tile,
     ("ap", "turbo"): _on_tile,
