@@ -67,8 +67,9 @@ def gates(netlist: str) -> Iterator[EnginePool]:
 
 
 def inverted(netlist: str, target: str) -> str:
-    """The netlist with one of its gates inverted, the one in the middle."""
-    found = list(GATES[target].finditer(netlist))
+    """The netlist with one of its gates inverted, the one in the middle of those that a tag goes to."""
+    gates = GATES[target].finditer(netlist)
+    found = [gate for gate in gates if r"\tags.tag [" in netlist[gate.start() : netlist.index(";", gate.end())]]
     gate = found[len(found) // 2]
     text = f"~({gate[0]})" if target == "gates" else f"{int(gate[0], 16) ^ 0xFFFF:04x}"
     return netlist[: gate.start()] + text + netlist[gate.end() :]
