@@ -22,6 +22,9 @@ __all__ = [
     "layer_cycles",
 ]
 
+SETTLE = 8
+"""Cycles in which an OUTPUT works out numbers of rows."""
+
 TERMS: dict[str, str] = {
     "N_R": "rows of a potential: its bits by the columns of an operand, rounded up",
     "slices": "operands side by side in N_R rows are a slice; how many the instruction works on",
@@ -47,7 +50,7 @@ LAWS: dict[MacroOpcode, dict[str, str]] = {
     MacroOpcode.RESET: {"array": "N_R*(1 + clips)"},
     MacroOpcode.FIRE: {"array": "N_R*(slices + resets + clips)"},
     MacroOpcode.INPUT: {},
-    MacroOpcode.OUTPUT: {"control": "8"},
+    MacroOpcode.OUTPUT: {"control": f"{SETTLE}"},
     MacroOpcode.EVENTS: {"array": "N_R*(reached + clips)", "move": "fetched", "scan": "waits"},
 }
 """Cycles of each opcode by owner, besides the one of its decoding, which is control."""

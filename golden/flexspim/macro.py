@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.flexspim.engine import MacroJob, MacroOutcome, Rows, no_rows
-from golden.flexspim.laws import events_cycles
+from golden.flexspim.laws import SETTLE, events_cycles
 from golden.flexspim.layer import Layer, scan
 from golden.flexspim.shape import limited
 from hw.flexspim.config import MacroConfig
@@ -30,7 +30,6 @@ from hw.flexspim.isa import (
 
 __all__ = ["GoldenMacro"]
 
-_SETTLE = 8
 _PLANES = 4
 
 
@@ -205,7 +204,7 @@ class GoldenMacro:
         elif opcode is MacroOpcode.OUTPUT:
             assert self._inputs is not None
             self._layer = Layer(self._inputs, op, self._weight_rows, self._potential_rows)
-            self._count("cycles.control", _SETTLE)
+            self._count("cycles.control", SETTLE)
         elif opcode is MacroOpcode.EVENTS:
             self._take_events(EventKind(op["kind"]), address)
 

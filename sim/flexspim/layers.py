@@ -8,7 +8,7 @@ potentials some lines at a time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,8 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden.flexspim.engine import MacroEngine, MacroJob, MacroOutcome, Rows, no_rows
-from golden.flexspim.laws import SETTLE, events_cycles
-from golden.flexspim.layer import Layer, scan
 from golden.flexspim.shape import OperandShape
 from golden.graph import Integers
 from golden.spiking import Spikes, SpikingLayer
@@ -71,6 +69,8 @@ class MacroLayer:
     ----------
     shape : of its operands.
     slices : of a place.
+    tile_lines : lines of the output whose potentials are in the array at a time.
+    first_row : as given.
     rows : how many it takes from ``first_row`` on.
 
     Raises
@@ -115,7 +115,8 @@ class MacroLayer:
         )
         self.shape.check(config)
         height, self._width, _ = synapses.output_shape
-        self._lines = height if keep_potentials or tile_lines is None else tile_lines
+        self.first_row = first_row
+        self.tile_lines = height if keep_potentials or tile_lines is None else tile_lines
         # A fully connected layer takes its inputs as one line, by their addresses.
         whole = synapses.op == "fully_connected"
         self._input = (1, 1, synapses.inputs) if whole else synapses.input_shape
@@ -125,10 +126,9 @@ class MacroLayer:
         self._tap_rows = self.slices * self.shape.weight_rows
         self._channel_rows = self._kernel[0] * self._kernel[1] * self._tap_rows
         self._line_rows = self._width * self.slices * self.shape.rows
-        self._first = first_row
         self._weights_at = first_row + len(self._constants)
         self._potentials_at = self._weights_at + (self._input[2] if keep_weights else 1) * self._channel_rows
-        self.rows = self._potentials_at + self._lines * self._line_rows - first_row
+        self.rows = self._potentials_at + self.tile_lines * self._line_rows - first_row
         if first_row + self.rows > config.rows:
             raise UserError(
                 f"layer {layer.name!r} must fit the {config.rows} rows of config {config.name}, but takes {self.rows} "
@@ -140,7 +140,7 @@ class MacroLayer:
     @property
     def moved_rows(self) -> int:
         """Rows that a timestep moves in and out where every channel has events that come together."""
-        tiles = -(-self.layer.synapses.output_shape[0] // self._lines)
+        tiles = -(-self.layer.synapses.output_shape[0] // self.tile_lines)
         weights = 0 if self.keep_weights else tiles * self._input[2] * self._channel_rows
         return weights + (0 if self.keep_potentials else 2 * len(self._outside))
 
@@ -153,13 +153,13 @@ class MacroLayer:
             first_row=first_row,
             keep_weights=self.keep_weights,
             keep_potentials=self.keep_potentials,
-            tile_lines=self._lines,
+            tile_lines=self.tile_lines,
         )
 
     def setup(self) -> MacroJob:
         """The job that brings everything into the array that stays there; potentials are 0."""
         self._outside = np.zeros_like(self._outside)
-        parts = [(self._first, self._constants)]
+        parts = [(self.first_row, self._constants)]
         if self.keep_weights:
             parts.append((self._weights_at, self._weight_rows))
         if self.keep_potentials:
@@ -198,8 +198,8 @@ class MacroLayer:
         ]  # fmt: skip
         rows, given, tiles = [self.shape.planes(self.config)], list[int](), list[range]()
         height = self.layer.synapses.output_shape[0]
-        for first in range(0, height, self._lines):
-            lines = range(first, min(first + self._lines, height))
+        for first in range(0, height, self.tile_lines):
+            lines = range(first, min(first + self.tile_lines, height))
             program += self._tile(lines, kind)
             if not self.keep_potentials:
                 tiles.append(lines)
@@ -229,59 +229,13 @@ class MacroLayer:
             return np.zeros(self.layer.synapses.output_shape, np.bool_), outcome
         return self._map(self.shape.spikes(outcome.spikes)), outcome
 
-    def law(self, spikes: Spikes, events: EventFormat, counters: Mapping[str, int]) -> int:
-        """Cycles that a timestep takes, stalls left out.
-
-        Parameters
-        ----------
-        spikes, events : as :meth:`timestep` takes them.
-        counters : of the run; only how many slices were reset is taken from them.
-
-        Raises
-        ------
-        UserError
-            If sums are clipped: when they are depends on every potential.
-        """
-        if self.shape.saturate:
-            raise UserError(f"layer {self.layer.name!r} must wrap for its law to be known from its events alone")
-        step = self.timestep(spikes, events)
-        inputs, outputs = (
-            [one for one in step.instructions if one.opcode == opcode]
-            for opcode in (MacroOpcode.INPUT, MacroOpcode.OUTPUT)
-        )
-        layers = (Layer(inputs[0], one, self.shape.weight_rows, self.shape.rows) for one in outputs)
-        cycles = len(step.instructions) + 1 + len(step.rows)  # one for each decoding, HALT included
-        cycles += 1  # the planes of the shape are looked at
-        words = list(step.events)
-        for op in step.instructions:
-            if op.opcode == MacroOpcode.OUTPUT:
-                cycles += SETTLE
-            elif op.opcode == MacroOpcode.EVENTS:
-                layer = next(layers)
-                found, empty, used = scan(layer, EventKind(op["kind"]), words, self.config)
-                del words[:used]
-                worked, channel, fetched = list[tuple[int, int]](), -1, 0
-                for event in found:
-                    works = self.shape.rows * len(layer.rows_of(event))
-                    if works and not self.keep_weights and event.channel != channel:
-                        channel = event.channel
-                        works += layer.channel_rows
-                        fetched += layer.channel_rows
-                    worked.append((event.empty, works))
-                cycles += events_cycles(worked, empty) - fetched  # rows that came in are counted above
-            elif op.opcode in (MacroOpcode.ADD, MacroOpcode.FIRE):
-                cycles += self.shape.rows * op["slices"]
-            elif op.opcode == MacroOpcode.STORE:
-                cycles += op["rows"]
-        return cycles + self.shape.rows * counters["events.resets"]
-
     def potentials(self, engine: MacroEngine) -> Integers:
         """The potentials now, shape (height, width, channels); read from the array where they stay there."""
         rows = self._outside
         if self.keep_potentials:
             program = [
                 self.shape.instruction(),
-                instruction(MacroOpcode.STORE, first=self._potentials_at, rows=self._lines * self._line_rows),
+                instruction(MacroOpcode.STORE, first=self._potentials_at, rows=self.tile_lines * self._line_rows),
             ]
             job = MacroJob(MacroProgram.build(program, self.config), self.shape.planes(self.config))
             outcome = engine.run(job)
@@ -310,7 +264,7 @@ class MacroLayer:
             program.append(instruction(MacroOpcode.ADD, operand=leak, **operands))
         if self.layer.threshold is not None:
             kinds = {"kind": _RESETS[self.layer.reset]}
-            program.append(instruction(MacroOpcode.FIRE, operand=self._first, **operands, **kinds))
+            program.append(instruction(MacroOpcode.FIRE, operand=self.first_row, **operands, **kinds))
         if not self.keep_potentials:
             program.append(instruction(MacroOpcode.STORE, **move))
         return program
