@@ -11,6 +11,7 @@ from golden.spiking import Spikes, SpikingLayer
 from hw.flexspim.config import MACROS, MacroConfig
 from hw.flexspim.isa import MacroOpcode, MacroProgram, instruction
 from sim.flexspim.layers import MacroLayer, run_layers
+from sim.flexspim.placement import place_layers
 from sim.flexspim.turbo import TurboMacro
 from sim.spiking.digits import RESOLUTIONS, digits_network, packaged_digits
 from sim.spiking.events import picture_events
@@ -82,20 +83,27 @@ def digits_layers_table() -> list[str]:
 def mappings_table() -> list[str]:
     """The same network with other operands in the array: cycles, and rows that move."""
     lines = [
-        "| kept in the array | cycles | row operations | rows in | rows out | spikes |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| kept in the array | macros | cycles | row operations | rows in | rows out | spikes |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     layers, events = _first_digit()
-    for name, (weights, potentials) in KEPT.items():
-        mapped = [
-            MacroLayer(layer, CONFIG, layer.potential_bits, keep_weights=weights, keep_potentials=potentials)
-            for layer in layers
+    columns = [layer.potential_bits for layer in layers]
+    mappings = {
+        name: [
+            MacroLayer(layer, CONFIG, width, keep_weights=weights, keep_potentials=potentials)
+            for layer, width in zip(layers, columns, strict=True)
         ]
-        outcomes = [one for found in _run(mapped, events) for one in found]
+        for name, (weights, potentials) in KEPT.items()
+    }
+    mappings["what fits one macro"] = place_layers(layers, CONFIG, columns)
+    for name, mapped in mappings.items():
+        shared = name not in KEPT
+        outcomes = [one for found in _run(mapped, events, shared=shared) for one in found]
         cells = [sum(one.cycles for one in outcomes)]
         for counter in ("cycles.array", "events.rows_in", "events.rows_out", "events.spikes"):
             cells.append(sum(one.counters[counter] for one in outcomes))
-        lines.append(f"| {name} | {' | '.join(f'{cell:,}' for cell in cells)} |")
+        macros = 1 if shared else len(mapped)
+        lines.append(f"| {name} | {macros} | {' | '.join(f'{cell:,}' for cell in cells)} |")
     return lines
 
 
@@ -108,11 +116,11 @@ def _first_digit() -> tuple[Sequence[SpikingLayer], Spikes]:
     return digits_network(RESOLUTIONS[0]).layers, picture_events(packaged_digits().pictures[:1])[0]
 
 
-def _run(mapped: Sequence[MacroLayer], events: Spikes) -> list[list[MacroOutcome]]:
-    """What a macro for each layer says in each timestep; events are addresses, which save rows of weights."""
-    engines = [TurboMacro(CONFIG) for _ in mapped]
+def _run(mapped: Sequence[MacroLayer], events: Spikes, *, shared: bool = False) -> list[list[MacroOutcome]]:
+    """What macros say in each timestep, one for each layer or one for all; addresses save rows of weights."""
+    engines = [TurboMacro(CONFIG) for _ in mapped[: 1 if shared else None]]
     try:
-        return run_layers(engines, mapped, events, "addresses")[2]
+        return run_layers(engines * len(mapped) if shared else engines, mapped, events, "addresses")[2]
     finally:
         for engine in engines:
             engine.close()
