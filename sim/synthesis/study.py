@@ -151,7 +151,8 @@ STUDIES: dict[str, Study] = {
             title="Arrays of 256 rows x 64 columns",
             text="Config `small` with 64 columns: `cells` is a CAM, `3r1w` a memory with two latched columns that "
             "becomes LUTRAM. The banks hold the cells; of a CAM they also compare and write, of a memory that is "
-            "the rest of the array. Shares are of the LUTs per CAM bit of `cells`.",
+            "the rest of the array. Shares are of the LUTs per CAM bit of `cells`. LUTRAM of an ECP5 has 16 words: the "
+            "rest of its banks are multiplexers that join four of them.",
             configs={array: _WIDE.replace(name=f"small64-{array}", array=array) for array in ("cells", "3r1w")},
             targets=("xilinx", "ecp5"),
             table=_bank_table,
