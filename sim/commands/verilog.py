@@ -1,4 +1,4 @@
-"""``bfimna verilog``: a tile or an accelerator as Verilog, with what flows and readers need beside it; its size."""
+"""``bfimna verilog``: a tile, a macro or an accelerator as Verilog, with what flows and readers need; its size."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from sim.files import STANDARD_OUTPUT, check_output, write_output
 from sim.options import add_common, nearest, whole_number
 
 if TYPE_CHECKING:
-    from hw.accelerator.config import AcceleratorConfig
-    from hw.config import TileConfig
+    from sim.verilog.parts import PartConfig
 
 __all__ = ["add_parser", "main"]
 
@@ -37,9 +36,9 @@ def add_parser(subparsers: Any) -> None:
     """Add the command to the parser."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "verilog",
-        help="write a tile or an accelerator as Verilog, or report its size",
-        description="Write a tile or an accelerator as Verilog-2005, with what simulators and synthesis need beside "
-        "it; or report what it takes on a target. The same config always gives the same text.",
+        help="write a tile, a macro or an accelerator as Verilog, or report its size",
+        description="Write a tile, a macro or an accelerator as Verilog-2005, with what simulators and synthesis need "
+        "beside it; or report what it takes on a target. The same config always gives the same text.",
         epilog=FILES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -51,7 +50,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--part",
         metavar="PART",
-        help="accelerator, cluster, cap or map of an accelerator's config; tile of a tile's (default: all of it)",
+        help="accelerator, cluster, cap or map of an accelerator's config; tile of a tile's, macro of a macro's "
+        "(default: all of it)",
     )
     parser.add_argument(
         "--banks",
@@ -68,7 +68,7 @@ def add_parser(subparsers: Any) -> None:
         help=f"period of the clock in constraints, in ns (default: {PERIOD_NS:g})",
     )
     parser.add_argument(
-        "--report", metavar="TARGET", help=f"instead of Verilog, what a tile takes on {', '.join(REPORTS)}"
+        "--report", metavar="TARGET", help=f"instead of Verilog, what a tile or a macro takes on {', '.join(REPORTS)}"
     )
     parser.add_argument(
         "--json",
@@ -80,7 +80,7 @@ def add_parser(subparsers: Any) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Write the Verilog and what belongs to it, or report."""
-    from hw.accelerator.named import load_system
+    from sim.verilog.parts import load_part_config
 
     if arguments.report is not None:
         return _report(arguments)
@@ -95,7 +95,7 @@ def main(arguments: argparse.Namespace) -> int:
         )
     description = str(target.with_suffix(".json")) if arguments.json is None else arguments.json
     _check_description(arguments.output, description)
-    part = _part(load_system(arguments.config), arguments)
+    part = _part(load_part_config(arguments.config), arguments)
 
     from sim.report import json_text
     from sim.verilog.package import make_package, write_files
@@ -125,11 +125,11 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _to_standard_output(arguments: argparse.Namespace) -> int:
     """The Verilog alone, and the description where it is asked for."""
-    from hw.accelerator.named import load_system
+    from sim.verilog.parts import load_part_config
 
     if arguments.json is not None:
         _check_description(arguments.output, arguments.json)
-    part = _part(load_system(arguments.config), arguments)
+    part = _part(load_part_config(arguments.config), arguments)
     text = part.verilog()
     write_output(STANDARD_OUTPUT, text, "--output file")
     if arguments.json is not None:
@@ -142,8 +142,8 @@ def _to_standard_output(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     """What a tile takes on a target, as a table, as JSON, or both."""
-    from hw.accelerator.named import load_system
-    from hw.config import TileConfig
+    from hw.accelerator.config import AcceleratorConfig
+    from sim.verilog.parts import load_part_config
 
     if arguments.report not in REPORTS:
         hint = nearest(arguments.report, REPORTS)
@@ -152,10 +152,12 @@ def _report(arguments: argparse.Namespace) -> int:
         raise UserError(f"--report writes no Verilog: leave out --output {arguments.output}, or give --json FILE")
     if arguments.json is not None:
         check_output(arguments.json, "--json file")
-    config = load_system(arguments.config)
+    config = load_part_config(arguments.config)
     _part(config, arguments)
-    if not isinstance(config, TileConfig):
-        raise UserError(f"--report is for tiles, not for accelerator config {config.name}; give the config of a tile")
+    if isinstance(config, AcceleratorConfig):
+        raise UserError(
+            f"--report is for tiles and macros, not for accelerator config {config.name}; give the config of a tile"
+        )
 
     from sim.report import json_text
     from sim.synthesis import print_report, report
@@ -168,7 +170,7 @@ def _report(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _part(config: TileConfig | AcceleratorConfig, arguments: argparse.Namespace) -> Any:
+def _part(config: PartConfig, arguments: argparse.Namespace) -> Any:
     from sim.verilog.parts import find_part
 
     return find_part(config, arguments.part, arguments.banks)

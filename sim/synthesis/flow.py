@@ -1,4 +1,4 @@
-"""Maps a tile to a target with its hierarchy kept, and looks for its speed."""
+"""Maps a tile or a macro to a target with its hierarchy kept, and looks for its speed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from hw.config import TileConfig
+from hw.flexspim.config import MacroConfig
+from hw.flexspim.verilog import TOP as MACRO_TOP
+from hw.flexspim.verilog import macro_verilog
 from hw.verilog import TOP, tile_verilog
 from sim.evaluate.liberty import Library, parse_liberty
 from sim.files import read_input
@@ -59,21 +62,21 @@ write_verilog -noattr -noexpr netlist.v
 
 
 def report(
-    config: TileConfig,
+    config: TileConfig | MacroConfig,
     target: str,
     *,
     map_memories: bool = False,
     liberty: Path | None = None,
     seed: int = 1,
 ) -> Report:
-    """Map a tile with its hierarchy kept, and count what each block takes.
+    """Map a tile or a macro with its hierarchy kept, and count what each block takes.
 
-    For ``ice40`` the tile is placed and routed as well if it may fit, and for ``gates`` its longest path is looked for.
+    For ``ice40`` it is placed and routed as well if it may fit, and for ``gates`` its longest path is looked for.
     Where a tool for these two is missing, a note of the report says what to install.
 
     Parameters
     ----------
-    config : of the tile.
+    config : of the tile or the macro.
     target : one of :data:`~sim.synthesis.targets.TARGETS`.
     map_memories : for ``gates``: memories become flip-flops and gates as well; otherwise their bits are counted.
     liberty : for ``gates``: a library other than :data:`LIBERTY`.
@@ -87,6 +90,7 @@ def report(
         If Yosys is missing, or a tool fails.
     """
     chosen = find_target(target)
+    top = MACRO_TOP if isinstance(config, MacroConfig) else TOP
     gates, ice40 = chosen.name == "gates", chosen.name == "ice40"
     library = _library(liberty) if gates else None
     tool = version_of(find_yosys())
@@ -101,17 +105,17 @@ def report(
         if library is not None:
             (place / "cells.lib").write_bytes(read_input(liberty or LIBERTY, "library"))
             (place / "limits").write_text(_LIMITS, encoding="utf-8")
-        hierarchy, statistics = _map(place, config, chosen, library is not None, map_memories)
-        tile = read_blocks(hierarchy, TOP, _modules(hierarchy, statistics, chosen, library))
+        hierarchy, statistics = _map(place, config, top, chosen, library is not None, map_memories)
+        tile = read_blocks(hierarchy, top, _modules(hierarchy, statistics, chosen, library))
         if ice40:
             advance("placing")
-            placed, note = _place(place, hierarchy["modules"][TOP]["ports"], tile.counts.logic_cells, seed)
+            placed, note = _place(place, hierarchy["modules"][top]["ports"], tile.counts.logic_cells, top, seed)
             notes.append(note)
         if gates:
             notes += _gate_notes(library, map_memories)
         if library is not None:
             advance("timing")
-            timing, note = _time(place)
+            timing, note = _time(place, top)
             notes.append(note)
     return Report(
         config=config,
@@ -134,13 +138,13 @@ def _library(liberty: Path | None) -> Library | None:
 
 
 def _map(
-    place: Path, config: TileConfig, target: Target, to_library: bool, map_memories: bool
+    place: Path, config: TileConfig | MacroConfig, top: str, target: Target, to_library: bool, map_memories: bool
 ) -> tuple[dict[str, Any], dict[str, dict[str, int]]]:
     """Run Yosys in a folder; the hierarchy and the numbers of cells that it wrote."""
-    verilog = tile_verilog(config)
+    verilog = macro_verilog(config) if isinstance(config, MacroConfig) else tile_verilog(config)
     (place / "tile.v").write_text(verilog, encoding="utf-8")
     script = target.script.format(
-        top=TOP,
+        top=top,
         memories="memory_map\n" if map_memories else "",
         map=_TO_LIBRARY if to_library else _TO_GENERIC,
     )
@@ -148,7 +152,7 @@ def _map(
     instances = " ".join(f"t:{name} %d" for name in _MODULE.findall(verilog))
     reduced = "" if target.name == "ice40" else f"delete c:* {instances} t:$mem* %d\n"
     run_yosys(
-        f"read_verilog tile.v\nhierarchy -check -top {TOP}\n{script}\ntee -q -o counts.json stat -json\n"
+        f"read_verilog tile.v\nhierarchy -check -top {top}\n{script}\ntee -q -o counts.json stat -json\n"
         f"design -save mapped\n{reduced}write_json hierarchy.json\n{_NETLIST if to_library else ''}",
         place,
         f"config {config.name}",
@@ -196,24 +200,24 @@ def _memory_bits(cell: Mapping[str, Any]) -> int:
     return int(cell["parameters"]["SIZE"], 2) * int(cell["parameters"]["WIDTH"], 2)
 
 
-def _place(place: Path, ports: Mapping[str, Any], cells: int, seed: int) -> tuple[PlaceAndRoute | None, str]:
+def _place(place: Path, ports: Mapping[str, Any], cells: int, top: str, seed: int) -> tuple[PlaceAndRoute | None, str]:
     """Place and route where that may succeed, and a note about it."""
     if cells > TRIED * LOGIC_CELLS:
         return None, f"not placed: the tile takes about {cells:,} logic cells, and the {DEVICE} has {LOGIC_CELLS:,}"
     if find_program(*NEXTPNR) is None:
         return None, f"not placed: nextpnr-ice40 was not found; {NEXTPNR_REMEDY}"
-    placed = place_and_route(place, ports, TOP, seed)
+    placed = place_and_route(place, ports, top, seed)
     return placed, (
         "placed flat, between two shift registers in place of pins, whose flip-flops take logic cells as well; "
         "the clock period is the longest path between flip-flops"
     )
 
 
-def _time(place: Path) -> tuple[Timing | None, str]:
+def _time(place: Path, top: str) -> tuple[Timing | None, str]:
     """The longest path where OpenSTA is there, and a note about it."""
     if find_program("sta") is None:
         return None, f"no critical path: OpenSTA (sta) was not found; {OPENSTA_REMEDY}"
-    return longest_path(place, TOP), (
+    return longest_path(place, top), (
         "critical path with ideal wires: only pins load a net; inputs come at the clock edge; no path goes through a "
         "memory that is not mapped"
     )

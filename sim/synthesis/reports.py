@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hw.config import TileConfig
+from hw.flexspim.config import MacroConfig
 from sim.synthesis.blocks import Block
 from sim.synthesis.counts import Counts
 from sim.synthesis.place_and_route import PlaceAndRoute
@@ -18,11 +19,11 @@ __all__ = ["Report"]
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """A tile mapped to a target.
+    """A tile or a macro mapped to a target.
 
     Parameters
     ----------
-    config : of the tile.
+    config : of the tile or the macro.
     target : what it was mapped to.
     tool : Yosys, with its version.
     library : name of the library of standard cells, None without one.
@@ -32,7 +33,7 @@ class Report:
     notes : what was counted how, and what was left out and why.
     """
 
-    config: TileConfig
+    config: TileConfig | MacroConfig
     target: Target
     tool: str
     tile: Block
@@ -47,14 +48,19 @@ class Report:
         return self.config.rows * self.config.columns
 
     @property
+    def is_macro(self) -> bool:
+        """Whether it is a macro, whose array is no CAM."""
+        return isinstance(self.config, MacroConfig)
+
+    @property
     def total(self) -> Counts:
         """The whole tile."""
         return self.tile.counts
 
     @property
     def array(self) -> Block:
-        """The array, with its banks."""
-        return self.tile.part("array")
+        """The array, with its banks; of a macro its bank, as the adders below the bit lines are beside it."""
+        return self.tile.part("bank" if self.is_macro else "array")
 
     @property
     def bank(self) -> Counts:
@@ -73,7 +79,7 @@ class Report:
 
     def per_bit(self, name: str) -> dict[str, float]:
         """A field of :class:`~sim.synthesis.counts.Counts` for each cell of the array: of tile, array and banks."""
-        parts = {"tile": self.total, "array": self.array.counts, "bank": self.bank}
+        parts = {"macro" if self.is_macro else "tile": self.total, "array": self.array.counts, "bank": self.bank}
         return {part: getattr(counts, name) / self.cam_bits for part, counts in parts.items() if counts != Counts()}
 
     def as_dict(self) -> dict[str, Any]:

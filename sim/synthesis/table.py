@@ -41,10 +41,11 @@ def cell(counts: Counts, name: str) -> str:
 def figures(report: Report) -> Iterator[str]:
     """What follows from the table, one sentence each."""
     config = report.config
+    bit = "bit of the array" if report.is_macro else "CAM bit"
     for name in ("cells", "luts", "area_um2"):
         if name in report.target.columns and report.total.area_um2 + (name != "area_um2"):
             shares = ", ".join(f"{part} {value:.3g}" for part, value in report.per_bit(name).items())
-            yield f"{HEADINGS[name]} per CAM bit ({config.rows} x {config.columns} = {report.cam_bits:,}): {shares}"
+            yield f"{HEADINGS[name]} per {bit} ({config.rows} x {config.columns} = {report.cam_bits:,}): {shares}"
     yield (
         f"flip-flops beside the array: {report.flip_flops_beside:,}, "
         f"{report.share_beside:.1%} of these and the cells of the array"

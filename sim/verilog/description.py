@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from hw.config import TileConfig
+from hw.flexspim.config import MacroConfig
 from sim.verilog.ports import Port, ports
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from sim.verilog.parts import Part
 
 __all__ = ["describe", "modules"]
+
+_OPCODE_BITS = 8
 
 
 def describe(part: Part, text: str) -> dict[str, Any]:
@@ -31,7 +34,10 @@ def describe(part: Part, text: str) -> dict[str, Any]:
     from sim.report import SCHEMA, version
 
     config = part.config
-    own = _of_tiles(config) if isinstance(config, TileConfig) else _of_accelerator(config)
+    if isinstance(config, MacroConfig):
+        own = _of_macros()
+    else:
+        own = _of_tiles(config) if isinstance(config, TileConfig) else _of_accelerator(config)
     return {
         "schema": SCHEMA,
         "bfimna": version(),
@@ -60,6 +66,29 @@ def _of_tiles(config: TileConfig) -> dict[str, Any]:
         "error_codes": {code.name: int(code) for code in ErrorCode},
         "instruction": _instruction(),
         "opcodes": _opcodes(config),
+    }
+
+
+def _of_macros() -> dict[str, Any]:
+    from hw.flexspim.counter_map import MACRO_COUNTERS
+    from hw.flexspim.isa import FIELDS, MacroError, MacroOpcode
+    from hw.isa import INSTRUCTION_BITS, MAGIC, VERSION
+    from hw.layouts import HEADER
+
+    opcodes: dict[str, dict[str, Any]] = {}
+    for opcode in MacroOpcode:
+        low, fields = _OPCODE_BITS, dict[str, dict[str, int]]()
+        for name, width in FIELDS[opcode].items():
+            if name != "reserved":
+                fields[name] = {"low": low, "width": width}
+            low += width
+        opcodes[opcode.name] = {"code": int(opcode), "fields": fields}
+    header = {"width": INSTRUCTION_BITS, "magic": MAGIC, "version": VERSION, "header": _fields(HEADER)}
+    return {
+        "counters": _counters(MACRO_COUNTERS),
+        "error_codes": {code.name: int(code) for code in MacroError},
+        "instruction": header,
+        "opcodes": opcodes,
     }
 
 

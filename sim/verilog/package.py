@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hw.accelerator.config import AcceleratorConfig
 from hw.config import TileConfig
 from sim.errors import UserError
 from sim.files import check_output, write_output
@@ -68,7 +69,7 @@ def _bench(part: Part, stem: str) -> dict[str, str]:
 
         vectors = tile_vectors(part.config, tile_runs(part.config))
         text = tile_test_bench(part.config, vectors, stem)
-    elif part.name == "accelerator":
+    elif isinstance(part.config, AcceleratorConfig) and part.name == "accelerator":
         from sim.verilog.accelerator_bench import accelerator_test_bench
         from sim.verilog.accelerator_vectors import accelerator_vectors
 

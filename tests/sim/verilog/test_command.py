@@ -15,6 +15,7 @@ import pytest
 
 from hw.accelerator.config import ACCELERATORS
 from hw.config import CONFIGS
+from hw.flexspim.config import MACROS
 from sim import cli
 from sim.commands import verilog
 from sim.verilog.constraints import CONSTRAINTS, PERIOD_NS
@@ -70,7 +71,7 @@ def test_files_of_a_tile(folder: Path, capfd: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("part", PARTS[1:])
+@pytest.mark.parametrize("part", PARTS[2:])
 def test_files_of_parts(part: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["verilog", "--config", "meshtiny", "--part", part, "-o", "x.v"]) == 0
     names = {file.name for file in folder.iterdir()}
@@ -129,13 +130,21 @@ def test_folder_that_is_not_writable(refuses: Refuses, folder: Path) -> None:
     refuses("--output file locked/x.v cannot be written: permission denied", "--config", "tiny", "-o", "locked/x.v")
 
 
+def test_macro(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "mine.json").write_text(json.dumps(MACROS["flexspim-tiny"].replace(rows=32).as_dict()))
+    assert cli.main(["verilog", "--config", "mine.json", "-o", "x.v"]) == 0
+    assert "macro of config flexspim-tiny" in capfd.readouterr().out
+    assert "module row_bank_32x16" in (folder / "x.v").read_text()
+    assert json.loads((folder / "x.json").read_text())["config"]["rows"] == 32
+
+
 def test_report_mistakes(refuses: Refuses) -> None:
     refuses(
         "--report must be one of ice40, ecp5, xilinx, gates, not 'ice4'; the nearest is 'ice40'", "--report", "ice4"
     )
     refuses("--report writes no Verilog: leave out --output x.v, .*", "--report", "ice40", "-o", "x.v")
     refuses(
-        "--report is for tiles, not for accelerator config mesh1x1; give the config of a tile",
+        "--report is for tiles and macros, not for accelerator config mesh1x1; give the config of a tile",
         *("--config", "mesh1x1", "--report", "gates"),
     )
 
@@ -195,6 +204,7 @@ def written(folder: Path, seed: str, *arguments: str) -> tuple[dict[str, bytes],
 SCRIPT = """
 import sys
 from hw.config import CONFIGS
+from hw.flexspim.config import MACROS
 from sim.verilog.package import make_package
 from sim.verilog.parts import Part, find_part
 Part.verilog = lambda part: "module tile (clk);"

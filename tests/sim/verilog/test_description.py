@@ -9,7 +9,11 @@ import pytest
 
 from hw.accelerator.config import ACCELERATORS
 from hw.config import CONFIGS, TileConfig
+from hw.flexspim.config import MACROS
+from hw.flexspim.counter_map import MACRO_COUNTERS
+from hw.flexspim.isa import MacroInstruction, MacroOpcode
 from hw.isa import FIELDS, OPERATIONS, ErrorCode, Opcode, legal_kinds
+from sim.flexspim.verilog_text import cached_macro_verilog
 from sim.verilog.description import describe
 from sim.verilog.parts import Part, find_part
 from sim.verilog.ports import Port, ports
@@ -22,7 +26,7 @@ MESH = ACCELERATORS["meshtiny"]
 @pytest.mark.parametrize(
     "part",
     [
-        *(find_part(config) for config in (CONFIGS["tiny"], CONFIGS["cap"])),
+        *(find_part(config) for config in (CONFIGS["tiny"], CONFIGS["cap"], MACROS["flexspim"])),
         *(Part(name, MESH) for name in ("accelerator", "cluster", "cap", "map")),
     ],
     ids=lambda part: part.name,
@@ -50,6 +54,19 @@ def test_ports_are_those_of_the_verilog() -> None:
         kind = {"in": "input", "out": "output"}[port.direction]
         width = f"[{port.width - 1}:0] " if port.width > 1 else ""
         assert f"  {kind} {width}{port.name};" in top[2]
+
+
+def test_fields_of_a_macro_are_where_its_words_have_them() -> None:
+    part = find_part(MACROS["flexspim-tiny"])
+    described = describe(part, cached_macro_verilog(MACROS["flexspim-tiny"]))
+    assert [counter["name"] for counter in described["counters"]] == [counter.name for counter in MACRO_COUNTERS]
+    for opcode in MacroOpcode:
+        entry = described["opcodes"][opcode.name]
+        for name, field in entry["fields"].items():
+            largest = (1 << field["width"]) - 1
+            word = MacroInstruction(opcode, {name: largest}).encode()
+            assert word == entry["code"] | largest << field["low"]
+    assert set(described["modules"]) >= {"macro", "row_bank_64x16"}
 
 
 def test_codes_of_a_port() -> None:
