@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from golden.spiking import Spikes, run
+from hw.config import CONFIGS, TileConfig
+from hw.flexspim.config import MACROS
 from sim.spiking.described import load_described
 from sim.spiking.digits import RESOLUTIONS, classify, digits_network, packaged_digits
 from sim.spiking.energy import load_energy, mapping_energy_pj
 from sim.spiking.events import address_bits, bitmap_bits, cheaper_format, crossover, picture_events
 from sim.spiking.network import SpikingNetwork
+from sim.spiking.run import SpikingInput, SpikingRequest, run_spiking
 from sim.spiking.stationarity import POLICIES, Demand, map_layers, measured_demand, moved_bits
 
 __all__ = [
     "MACRO_BITS",
     "accuracy_table",
+    "arrays_table",
     "digits_demands",
     "digits_inputs",
     "energy_table",
@@ -36,6 +40,15 @@ EVERY = 10
 """The demands of the network of digits are means over every tenth packaged digit."""
 
 MEMORY = "dram"
+
+SELDOM = 100
+"""Every such digit runs on the Verilog."""
+
+ARRAY_CHOICES: tuple[tuple[str, str, TileConfig | None], ...] = (
+    ("FlexSpIM, a macro `flexspim` for each layer", "flexspim", None),
+    ("AP, tile `small` (256 rows)", "ap", CONFIGS["small"]),
+    ("AP, tile `cap` (4,800 rows)", "ap", CONFIGS["cap"]),
+)
 
 
 def digits_inputs(network: SpikingNetwork) -> list[Spikes]:
@@ -140,11 +153,52 @@ def energy_table(demands: Sequence[Demand], capacities: Sequence[int]) -> list[s
     return lines
 
 
+def arrays_table(resolution: str) -> list[str]:
+    """Return what a network of digits takes on both arrays, means of every hundredth packaged digit on the Verilog."""
+    lines = [
+        "| array | cycles a digit | synaptic operations a cycle | cells driven by writes, an operation "
+        "| bits through ports, an operation | energy [pJ] an operation |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    digits = packaged_digits()
+    inputs = [SpikingInput(file="", picture=picture) for picture in digits.pictures[::SELDOM]]
+    for title, array, tile in ARRAY_CHOICES:
+        report = run_spiking(
+            SpikingRequest(
+                model="digits-snn", network=digits_network(resolution), array=array, engine="turbo", inputs=inputs,
+                tile=tile,
+            )
+        )  # fmt: skip
+        assert report.spiking is not None
+        operations = report.spiking.synaptic_operations
+        cycles = sum(layer.cycles.total for layer in report.layers)
+        counts = [_driven_and_moved(layer.events, tile) for layer in report.layers]
+        driven, moved = (sum(numbers) for numbers in zip(*counts, strict=True))
+        energy = report.energy_per_operation_pj
+        lines.append(
+            f"| {title} | {cycles / len(inputs):,.0f} | {operations / cycles:.2f} | {driven / operations:.1f} "
+            f"| {moved / operations:.1f} | {energy or 0:.1f} |"
+        )
+    return lines
+
+
+def _driven_and_moved(events: Mapping[str, int], tile: TileConfig | None) -> tuple[int, int]:
+    """Cells that the writes of a layer drive, and bits through ports, programs left out; without a tile of a macro."""
+    if tile is not None:
+        return events["written_columns"] * tile.rows, events["port_steps"] * tile.plane_bits
+    macro = MACROS["flexspim"]
+    # Every row operation but a compare, which gives a word of spikes, writes its columns back; operands lie in one row.
+    columns = events["column_operations"] // events["row_operations"]
+    rows = (events["rows_in"] + events["rows_out"] + events["spike_words"]) * macro.columns
+    return (events["row_operations"] - events["spike_words"]) * columns, rows + events["event_words"] * macro.event_bits
+
+
 def tables() -> dict[str, list[str]]:
     """Return all tables by name, as lines of Markdown."""
     digits, gesture = digits_demands(digits_network(RESOLUTIONS[0])), load_described().demands()
     return {
         "accuracy": accuracy_table(),
+        **{f"arrays {resolution}": arrays_table(resolution) for resolution in RESOLUTIONS},
         "formats": format_table(digits_network(RESOLUTIONS[0])),
         "digits layers": layer_table(digits),
         "digits traffic": traffic_table(digits, DIGITS_CAPACITIES),
