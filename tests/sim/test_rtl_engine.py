@@ -80,9 +80,9 @@ def test_wrong_hardware_is_refused_with_both_hashes() -> None:
 
 
 def test_planes_that_no_load_takes(engine: RtlEngine) -> None:
-    with pytest.raises(TileError, match=r"^the tile left 8 of 16 beats of plane_in untaken$"):
+    with pytest.raises(TileError, match=r"^the tile left 4 of 8 beats of plane_in untaken$"):
         engine.run(Job(program(LOAD), [PLANES, PLANES]))
-    assert engine.run(Job(program(LOAD), [PLANES])).cycles == 10
+    assert engine.run(Job(program(LOAD), [PLANES])).cycles == 6
 
 
 def test_run_that_takes_too_long_is_given_up(engine: RtlEngine) -> None:
@@ -97,7 +97,7 @@ def test_run_that_takes_too_long_is_given_up(engine: RtlEngine) -> None:
     engine.timeout_cycles = 100_000
     everything = Instruction(Opcode.LOAD, d=0, d_width=CONFIG.columns)
     tag = Instruction(Opcode.LOAD, kind=LoadKind.TAG, d_width=1)
-    planes = [np.eye(32, dtype=np.uint8), np.ones((1, 32), np.uint8)]
+    planes = [np.eye(CONFIG.columns, CONFIG.rows, dtype=np.uint8), np.ones((1, CONFIG.rows), np.uint8)]
     job = Job(program(everything, tag, Instruction(Opcode.INIT, constant=-4)), planes)
     compare(engine, job, golden)
     compare(engine, Job(store_program(CONFIG)), golden)
@@ -248,7 +248,7 @@ def test_beats_hold_planes(config: TileConfig, planes: int, seed: int, data: st.
 def test_bits_of_a_plane_by_kind() -> None:
     config = CONFIGS["tiny"]
     sizes = {kind: plane_bits(Instruction(Opcode.LOAD, kind=kind), config) for kind in LoadKind}
-    assert sizes == dict(zip(LoadKind, (32, 8, 4, 8, 32), strict=True))
+    assert sizes == dict(zip(LoadKind, (16, 4, 4, 4, 16), strict=True))
     assert {kind: plane_bits(Instruction(Opcode.STORE, kind=kind), config) for kind in StoreKind} == {
-        StoreKind.PLANES: 32, StoreKind.BLOCK: 8, StoreKind.TOTAL: 8, StoreKind.TAG: 32
+        StoreKind.PLANES: 16, StoreKind.BLOCK: 4, StoreKind.TOTAL: 4, StoreKind.TAG: 16
     }  # fmt: skip

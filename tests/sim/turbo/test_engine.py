@@ -102,9 +102,9 @@ def test_wrong_hardware_is_refused_with_both_hashes() -> None:
 
 
 def test_planes_that_no_load_takes(engine: TurboEngine) -> None:
-    with pytest.raises(TileError, match=r"^the tile left 8 of 16 beats of plane_in untaken$"):
+    with pytest.raises(TileError, match=r"^the tile left 4 of 8 beats of plane_in untaken$"):
         engine.run(Job(program(LOAD), [PLANES, PLANES]))
-    assert engine.run(Job(program(LOAD), [PLANES])).cycles == 10
+    assert engine.run(Job(program(LOAD), [PLANES])).cycles == 6
 
 
 def test_run_that_takes_too_long_is_given_up(engine: TurboEngine) -> None:
@@ -119,7 +119,7 @@ def test_run_that_takes_too_long_is_given_up(engine: TurboEngine) -> None:
     engine.timeout_cycles = 100_000
     everything = Instruction(Opcode.LOAD, d=0, d_width=CONFIG.columns)
     tag = Instruction(Opcode.LOAD, kind=LoadKind.TAG, d_width=1)
-    planes = [np.eye(32, dtype=np.uint8), np.ones((1, 32), np.uint8)]
+    planes = [np.eye(CONFIG.columns, CONFIG.rows, dtype=np.uint8), np.ones((1, CONFIG.rows), np.uint8)]
     compare(engine, Job(program(everything, tag, Instruction(Opcode.INIT, constant=-4)), planes), golden)
     compare(engine, Job(store_program(CONFIG)), golden)
 
