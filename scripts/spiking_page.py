@@ -2,43 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-import re
 import sys
 from pathlib import Path
 
+from sim.pages import update_page
 from sim.spiking.tables import tables
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "spiking.md"
 
-
-def with_tables(text: str, found: dict[str, list[str]]) -> str:
-    """Return the page with these tables after the comments of their names; every name must be there once."""
-    for name, lines in found.items():
-        inside = "\n".join(lines)
-        text, count = re.subn(
-            rf"<!-- {name} -->\n(.*?)<!-- end -->",
-            lambda _, name=name, inside=inside: f"<!-- {name} -->\n{inside}\n<!-- end -->",
-            text,
-            flags=re.DOTALL,
-        )
-        if count != 1:
-            sys.exit(f"{PAGE.name} must have one table {name!r}, it has {count}")
-    return text
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--check", action="store_true", help="write nothing; status 1 when a table is stale")
-    arguments = parser.parse_args()
-    old = PAGE.read_text(encoding="utf-8")
-    text = with_tables(old, tables())
-    if arguments.check:
-        return int(text != old)
-    PAGE.write_text(text, encoding="utf-8")
-    print(PAGE)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(update_page(PAGE, tables, __doc__ or ""))
