@@ -272,7 +272,8 @@ def test_run_with_random_weights_to_its_end(capfd: pytest.CaptureFixture[str]) -
 
 def test_run_unknown_model(refuses: Refuses) -> None:
     refuses(
-        "model must be one of resnet8, alexnet, vgg16, resnet18, resnet50, digits-snn or a .tflite or .onnx file, not 'lenet'; "
+        "model must be one of resnet8, alexnet, vgg16, resnet18, resnet50, digits-snn or a .tflite or .onnx file, "
+        "not 'lenet'; "
         "the nearest is 'alexnet'",
         "run",
         "lenet",

@@ -69,7 +69,8 @@ def test_missing_model(refuses: Refuses) -> None:
 
 def test_unknown_model(refuses: Refuses) -> None:
     refuses(
-        r"model must be one of resnet8, alexnet, vgg16, resnet18, resnet50, digits-snn or a \.tflite or \.onnx file, not 'resnet'; "
+        r"model must be one of resnet8, alexnet, vgg16, resnet18, resnet50, digits-snn or a \.tflite or \.onnx file, "
+        r"not 'resnet'; "
         r"the nearest is 'resnet8'",
         *run(model="resnet"),
     )
