@@ -163,6 +163,7 @@ class _Run:
         while self.under_way:
             unit, answer = self.pool.take()
             self.under_way -= 1
+            self._hand_out()  # who is idle goes on while this answer is looked at
             if isinstance(unit, LayerUnit):
                 assert isinstance(answer, LayerPart)
                 self._part_done(unit, answer)
