@@ -66,7 +66,10 @@ def test_without_input_the_packaged_digits_run(capsys: pytest.CaptureFixture[str
         (["--bits", "8"], "--bits must be one of 8x16, 4x10 for digits-snn, not '8'"),
         (["--mode", "lut"], "--mode is not for digits-snn, a spiking network"),
         (["--config", "tiny"], "config must be one of flexspim, flexspim-tiny or a JSON file, not 'tiny'"),
-        (["--array", "ap", "--config", "flexspim"], "config must be one of tiny, small, .* or a JSON file, not 'flexspim'"),
+        (
+            ["--array", "ap", "--config", "flexspim"],
+            "config must be one of tiny, small, .* or a JSON file, not 'flexspim'",
+        ),
         (["--jobs", "2"], "--jobs is not for digits-snn, a spiking network"),
         (["--resume"], "--resume is not for digits-snn, a spiking network"),
         (["--input", "none.png"], "input none.png does not exist"),
