@@ -64,6 +64,7 @@ def collect() -> dict[str, Any]:
     from hw.config import CONFIGS
     from hw.counter_map import COUNTERS
     from hw.fabric import FABRICS
+    from hw.flexspim.config import MACROS
     from sim.commands.run import SPIKING_MODEL
     from sim.evaluate.technology import TECHNOLOGIES
     from sim.evaluate.widths import HAWQ, hawq_names
@@ -76,6 +77,7 @@ def collect() -> dict[str, Any]:
         "bfimna": version(),
         "python": platform.python_version(),
         "configs": [{**config.as_dict(), "hash": config.hash_text} for config in CONFIGS.values()],
+        "macros": [{**config.as_dict(), "hash": config.hash_text} for config in MACROS.values()],
         "accelerators": [{**config.as_dict(), "hash": config.hash_text} for config in ACCELERATORS.values()],
         "fabrics": [{**config.as_dict(), "hash": config.hash_text} for config in FABRICS.values()],
         "networks": [*NETWORKS, *MODELS],
@@ -155,6 +157,21 @@ def _tiles(config: dict[str, Any], kind: str) -> str:
     return f"{count} each" if config.get("unlimited") else f"{config['width'] * config['height'] * count:,}"
 
 
+def _macro_table(configs: list[dict[str, Any]]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("macro", no_wrap=True)
+    for heading in ("rows", "columns", "columns of an operand", "event bits"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("hash", no_wrap=True)
+    for config in configs:
+        sizes = (config[name] for name in ("rows", "columns", "operand_columns", "event_bits"))
+        table.add_row(config["name"], *(f"{size:,}" for size in sizes), config["hash"])
+    return table
+
+
 def _mesh_table(kind: str, configs: list[dict[str, Any]]) -> Table:
     """Accelerators, or fabrics."""
     from rich import box
@@ -200,6 +217,7 @@ def _print(found: dict[str, Any]) -> None:
         plane = "yes" if config["vertical"] else "no"
         table.add_row(config["name"], *(f"{size:,}" for size in sizes), config["array"], plane, config["hash"])
     console.print(table)
+    console.print(_macro_table(found["macros"]))
     console.print(_mesh_table("accelerator", found["accelerators"]))
     console.print(_mesh_table("fabric", found["fabrics"]))
     for model in found["models"]:

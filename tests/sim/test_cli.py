@@ -19,6 +19,7 @@ import pytest
 from golden.engine import TileError
 from hw.accelerator.config import ACCELERATORS
 from hw.config import CONFIGS, ConfigError
+from hw.flexspim.config import MACROS
 from hw.isa import OPERATIONS, Opcode, ProgramError
 from sim import cli, options, waves
 from sim import host as sim_host
@@ -410,11 +411,14 @@ def test_missing_program(refuses: Refuses) -> None:
 def test_info(capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["info"]) == 0
     text = capfd.readouterr().out
-    for wanted in (*CONFIGS, "resnet8", "verilator", "icarus", "amaranth"):
+    for wanted in (*CONFIGS, *MACROS, "resnet8", "verilator", "icarus", "amaranth"):
         assert wanted in text
     assert cli.main(["info", "--json", "-"]) == 0
     found = json.loads(capfd.readouterr().out)
     assert {config["name"] for config in found["configs"]} == set(CONFIGS)
+    assert {config["name"]: config["hash"] for config in found["macros"]} == {
+        name: config.hash_text for name, config in MACROS.items()
+    }
     assert {tool["name"] for tool in found["tools"]} == {"verilator", "icarus"}
 
 
