@@ -142,6 +142,24 @@ class SpikingRun:
     potentials: tuple[Integers, ...]
     operations: tuple[Integers, ...]
 
+    @classmethod
+    def of(
+        cls,
+        layers: Sequence[SpikingLayer],
+        spikes: Sequence[Sequence[Spikes]],
+        potentials: Sequence[Integers],
+        operations: Sequence[Sequence[int]],
+    ) -> SpikingRun:
+        """The run of *layers* from what each did in each timestep, of which there may be none."""
+        return cls(
+            spikes=tuple(
+                np.reshape(np.array(found, dtype=np.bool_), (-1, *layer.synapses.output_shape))
+                for found, layer in zip(spikes, layers, strict=True)
+            ),
+            potentials=tuple(potentials),
+            operations=tuple(np.array(found, dtype=np.int64) for found in operations),
+        )
+
 
 def synaptic_operations(synapses: Synapses, spikes: Spikes) -> int:
     """Return how many weights the events of one timestep add to potentials; *spikes* has the input's shape."""
@@ -234,14 +252,7 @@ def run(layers: Sequence[SpikingLayer], events: Spikes) -> SpikingRun:
             operations[number].append(synaptic_operations(layer.synapses, passed))
             spikes[number].append(fired)
             passed = fired
-    return SpikingRun(
-        spikes=tuple(
-            np.reshape(np.array(found, dtype=np.bool_), (-1, *layer.synapses.output_shape))
-            for found, layer in zip(spikes, layers, strict=True)
-        ),
-        potentials=tuple(potentials),
-        operations=tuple(np.array(found, dtype=np.int64) for found in operations),
-    )
+    return SpikingRun.of(layers, spikes, potentials, operations)
 
 
 def _check(layer: SpikingLayer, potentials: Integers, spikes: Spikes) -> None:

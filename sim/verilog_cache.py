@@ -12,11 +12,12 @@ from pathlib import Path
 import hw
 from hw.accelerator.config import AcceleratorConfig
 from hw.config import TileConfig
+from hw.flexspim.config import MacroConfig
 from sim.cache import cache_folder
 from sim.cache_pruning import prune_once
 from sim.files import write_output
 
-__all__ = ["cached_accelerator_verilog", "cached_names", "cached_tile_verilog"]
+__all__ = ["cached_accelerator_verilog", "cached_macro_verilog", "cached_names", "cached_tile_verilog"]
 
 
 def cached_tile_verilog(config: TileConfig) -> str:
@@ -28,6 +29,18 @@ def cached_tile_verilog(config: TileConfig) -> str:
         return tile_verilog(config)
 
     return _cached(config, Path(hw.__file__).parent.glob("*.py"), make)
+
+
+def cached_macro_verilog(config: MacroConfig) -> str:
+    """What :func:`hw.flexspim.verilog.macro_verilog` gives, kept likewise."""
+
+    def make() -> str:
+        from hw.flexspim.verilog import macro_verilog
+
+        return macro_verilog(config)
+
+    hardware = Path(hw.__file__).parent
+    return _cached(config, [*hardware.glob("*.py"), *(hardware / "flexspim").glob("*.py")], make)
 
 
 def cached_accelerator_verilog(config: AcceleratorConfig) -> str:
@@ -53,7 +66,9 @@ def cached_names(root: Path) -> dict[str, str]:
     return names
 
 
-def _cached(config: TileConfig | AcceleratorConfig, sources: Iterable[Path], make: Callable[[], str]) -> str:
+def _cached(
+    config: TileConfig | MacroConfig | AcceleratorConfig, sources: Iterable[Path], make: Callable[[], str]
+) -> str:
     """The text that ``make`` gives, kept under a hash of all that shapes it."""
     hardware = Path(hw.__file__).parent
     shape = {

@@ -1,20 +1,11 @@
 // Moves the streams of a macro that Verilator compiled, so that Python need not wake in any of its cycles.
 //
-// model.h says what was compiled: the class Model, COUNTER_COUNT counters, ROW_BYTES and EVENT_BYTES bytes of a row and
-// of a word of events, and where the model remembers its clock, if that is known. Words come as arrays of bytes, lowest
-// byte first. All functions are plain C.
+// model.h has ROW_BYTES and EVENT_BYTES as well, the bytes of a row and of a word of events. Words come as arrays of
+// bytes, lowest byte first. All functions are plain C.
 
-#include <cstdint>
-#include <cstring>
-#include <memory>
-#include <vector>
-
-#include "model.h"
-#include "verilated.h"
+#include "bench.h"
 
 namespace {
-
-constexpr std::uint64_t WORD_BYTES = 16;
 
 // The streams in the order of their seeds.
 enum Stream { PROGRAM, ROWS_IN, EVENTS, ROWS_OUT, SPIKES, STREAMS };
@@ -26,9 +17,6 @@ struct Job {
     std::uint64_t seed;        // of the stalls
     std::uint64_t timeout;     // cycles
 };
-
-// As sim.flexspim.library.State has them.
-enum State : std::uint32_t { RUNNING, ENDED, REFUSED, TIMED_OUT };
 
 struct Outcome {
     std::uint32_t state;
@@ -42,48 +30,12 @@ struct Outcome {
     std::uint64_t counters[COUNTER_COUNT];
 };
 
-// Pauses of a stream: in each cycle one with the same probability (xorshift64*, Vigna, arXiv:1402.6246).
-class Stalls {
-public:
-    void begin(double probability, std::uint64_t seed) {
-        threshold_ = static_cast<std::uint64_t>(probability * 4294967296.0);
-        state_ = seed * 2 + 1;
-    }
-
-    bool pauses() {
-        if (threshold_ == 0) return false;
-        state_ ^= state_ >> 12;
-        state_ ^= state_ << 25;
-        state_ ^= state_ >> 27;
-        return (state_ * 2685821657736338717ull) >> 32 < threshold_;
-    }
-
-private:
-    std::uint64_t threshold_ = 0;
-    std::uint64_t state_ = 1;
-};
-
-template <class Port>
-void put(Port& port, const std::uint8_t* bytes, std::uint64_t count) {
-    std::memcpy(&port, bytes, count);
-    if (count < sizeof(Port)) std::memset(reinterpret_cast<std::uint8_t*>(&port) + count, 0, sizeof(Port) - count);
-}
-
 class Bench {
 public:
-    explicit Bench(std::uint64_t seed) {
-        context_.randReset(2);
-        context_.randSeed(static_cast<int>(seed % 2147483647u) + 1);
-        macro_ = std::make_unique<Model>(&context_);
-        macro_->clk = 0;
-        macro_->rst = 1;
-        macro_->counter_index = 0;
+    explicit Bench(std::uint64_t seed) : macro_(seed) {
         quiet();
-        macro_->eval();
-        reset();
+        macro_.start();
     }
-
-    ~Bench() { macro_->final(); }
 
     void begin(const Job& job) {
         job_ = job;
@@ -114,12 +66,8 @@ public:
             outcome->words[stream] = given_[stream].data();
         }
         quiet();
-        for (unsigned index = 0; index < COUNTER_COUNT; ++index) {
-            macro_->counter_index = index;
-            macro_->eval();
-            outcome->counters[index] = macro_->counter_value;
-        }
-        if (state_ != ENDED) reset();
+        macro_.read_counters(outcome->counters);
+        if (state_ != ENDED) macro_.reset();
     }
 
 private:
@@ -141,10 +89,10 @@ private:
 
         const bool moves[3] = {valid[PROGRAM] && macro_->program___05Fready, valid[ROWS_IN] && macro_->rows_in___05Fready,
                                valid[EVENTS] && macro_->events___05Fready};
-        if (takes_rows && macro_->rows_out___05Fvalid) keep(given_[0], macro_->rows_out___05Fpayload);
-        if (takes_spikes && macro_->spikes___05Fvalid) keep(given_[1], macro_->spikes___05Fpayload);
+        if (takes_rows && macro_->rows_out___05Fvalid) keep(given_[0], macro_->rows_out___05Fpayload, ROW_BYTES);
+        if (takes_spikes && macro_->spikes___05Fvalid) keep(given_[1], macro_->spikes___05Fpayload, ROW_BYTES);
         for (int stream = PROGRAM; stream <= EVENTS; ++stream) taken_[stream] += moves[stream];
-        edge();
+        macro_.edge();
         ++cycles_;
         if (macro_->error) {
             state_ = REFUSED;
@@ -165,12 +113,6 @@ private:
         shown_[stream] = taken_[stream];
     }
 
-    template <class Port>
-    void keep(std::vector<std::uint8_t>& words, const Port& port) {
-        const auto* bytes = reinterpret_cast<const std::uint8_t*>(&port);
-        words.insert(words.end(), bytes, bytes + ROW_BYTES);
-    }
-
     void quiet() {
         macro_->program___05Fvalid = 0;
         macro_->rows_in___05Fvalid = 0;
@@ -180,28 +122,7 @@ private:
         changed_ = true;
     }
 
-    void edge() {
-        macro_->clk = 1;
-        macro_->eval();
-        macro_->clk = 0;
-#ifdef CLOCK_BEFORE
-        // The clock falls and nothing else happens: only what the model remembers of it needs to change.
-        macro_->rootp->CLOCK_BEFORE = 0;
-#else
-        macro_->eval();
-#endif
-    }
-
-    void reset() {
-        macro_->rst = 1;
-        edge();
-        edge();
-        macro_->rst = 0;
-        edge();
-    }
-
-    VerilatedContext context_;
-    std::unique_ptr<Model> macro_;
+    Hardware macro_;
     Job job_{};
     Stalls stalls_[STREAMS];
     std::uint64_t taken_[3] = {}, shown_[3] = {}, cycles_ = 0;
@@ -212,16 +133,4 @@ private:
 
 }  // namespace
 
-extern "C" {
-
-void* bench_create(std::uint64_t seed) { return new Bench(seed); }
-
-void bench_destroy(void* bench) { delete static_cast<Bench*>(bench); }
-
-void bench_begin(void* bench, const Job* job) { static_cast<Bench*>(bench)->begin(*job); }
-
-std::uint32_t bench_run(void* bench, std::uint64_t most) { return static_cast<Bench*>(bench)->run(most); }
-
-void bench_report(void* bench, Outcome* outcome) { static_cast<Bench*>(bench)->report(outcome); }
-
-}  // extern "C"
+#include "calls.h"

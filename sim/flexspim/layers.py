@@ -216,7 +216,10 @@ class MacroLayer:
         MacroRunError
             If the macro refuses the program.
         """
-        step = self.timestep(spikes, events)
+        return self.perform(engine, self.timestep(spikes, events))
+
+    def perform(self, engine: MacroEngine, step: Timestep) -> tuple[Spikes, MacroOutcome]:
+        """Run what :meth:`timestep` gave, once and before it is asked again; as :meth:`run`."""
         outcome = engine.run(MacroJob(MacroProgram.build(step.instructions, self.config), step.rows, step.events))
         _check(outcome)
         begun = 0

@@ -14,9 +14,9 @@ from hw.flexspim.verilog import TOP
 from sim.flexspim.library import row_bytes
 from sim.flexspim.outcome import TIMEOUT_CYCLES, checked_outcome, packed_rows, unpacked_rows
 from sim.flexspim.protocol import MacroJobMessage, MacroOutcomeMessage
-from sim.flexspim.verilog_text import cached_macro_verilog
 from sim.runner import build
 from sim.simulation import Simulation
+from sim.verilog_cache import cached_macro_verilog
 
 __all__ = ["RtlMacro"]
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-import time
 
 import numpy as np
 from numpy.typing import NDArray
 
 from golden.flexspim.engine import MacroEngineError, MacroJob, MacroOutcome
 from hw.flexspim.config import MacroConfig
-from sim.flexspim.library import Job, Outcome, State, event_bytes, macro_library, row_bytes
+from sim.flexspim.library import Job, Outcome, event_bytes, macro_library, row_bytes
 from sim.flexspim.outcome import TIMEOUT_CYCLES, checked_outcome, packed_rows, unpacked_rows
-from sim.flexspim.verilog_text import cached_macro_verilog
+from sim.turbo.compiled import Bench, State
+from sim.verilog_cache import cached_macro_verilog
 
 __all__ = ["TurboMacro"]
-
-CHUNK_CYCLES = 1 << 20
-"""After so many cycles Python looks whether it was interrupted."""
 
 
 class TurboMacro:
@@ -35,7 +32,6 @@ class TurboMacro:
     Attributes
     ----------
     jobs : runs so far; with the seed it decides where the pauses of the next one are.
-    seconds : within the compiled Verilog so far.
     clock_cycles : of the last run, from the cycle in which its header is offered to the one in which it is done.
 
     Raises
@@ -64,16 +60,20 @@ class TurboMacro:
         self.stall_probability = stall_probability
         self.timeout_cycles = timeout_cycles
         self.jobs = 0
-        self.seconds = 0.0
         self.clock_cycles = 0
-        self._calls = macro_library(cached_macro_verilog(config) if verilog is None else verilog, config)
-        self._bench: int | None = self._calls.bench_create(seed)
+        text = cached_macro_verilog(config) if verilog is None else verilog
+        self._bench = Bench(macro_library(text, config), seed)
 
     def __enter__(self) -> TurboMacro:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def seconds(self) -> float:
+        """Within the compiled Verilog so far."""
+        return self._bench.seconds
 
     def run(self, job: MacroJob) -> MacroOutcome:
         """Run one job.
@@ -83,7 +83,7 @@ class TurboMacro:
         MacroEngineError
             If the engine is closed, the macro does not end, or leaves words of a run that ends well.
         """
-        if self._bench is None:
+        if self._bench.closed:
             raise MacroEngineError("the simulation was closed before")
         self.jobs += 1
         size = event_bytes(self.config)
@@ -106,7 +106,6 @@ class TurboMacro:
         )
 
     def _simulate(self, words: tuple[NDArray[np.uint8], ...], *counts: int) -> Outcome:
-        assert self._bench is not None
         job = Job(
             words=(ctypes.c_void_p * 3)(*(array.ctypes.data for array in words)),
             counts=(ctypes.c_uint64 * 3)(*counts),
@@ -114,17 +113,8 @@ class TurboMacro:
             seed=self.seed + self.jobs,
             timeout=self.timeout_cycles,
         )
-        self._calls.bench_begin(self._bench, ctypes.byref(job))
-        started = time.perf_counter()
-        try:
-            while self._calls.bench_run(self._bench, CHUNK_CYCLES) == State.RUNNING:
-                pass
-        except BaseException:
-            self.close()  # in the middle of a program nothing else could be run
-            raise
-        self.seconds += time.perf_counter() - started
         report = Outcome()
-        self._calls.bench_report(self._bench, ctypes.byref(report))
+        self._bench.run(job, report)
         return report
 
     def _given(self, report: Outcome, stream: int) -> NDArray[np.uint8]:
@@ -134,6 +124,4 @@ class TurboMacro:
 
     def close(self) -> None:
         """Release the macro."""
-        if self._bench is not None:
-            self._calls.bench_destroy(self._bench)
-            self._bench = None
+        self._bench.close()

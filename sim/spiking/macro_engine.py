@@ -94,23 +94,19 @@ class MacroSpikingEngine:
             passed: Spikes = now.astype(np.bool_)
             for number, (macro, layer) in enumerate(zip(self._macros, self._layers, strict=True)):
                 operations[number].append(synaptic_operations(layer.layer.synapses, passed))
-                given = cheaper_format(passed)
-                fired, outcome = layer.run(macro, passed, given)
-                laws[number] += timestep_law(layer, layer.timestep(passed, given), fired)
+                step = layer.timestep(passed, cheaper_format(passed))
+                fired, outcome = layer.perform(macro, step)
+                laws[number] += timestep_law(layer, step, fired)
                 outcomes[number].append(outcome)
                 spikes[number].append(fired)
                 passed = fired
         counts = [_sum(found) for found in outcomes]
         return EngineRun(
-            network=SpikingRun(
-                spikes=tuple(
-                    np.array(found, np.bool_).reshape(-1, *layer.layer.synapses.output_shape)
-                    for found, layer in zip(spikes, self._layers, strict=True)
-                ),
-                potentials=tuple(
-                    layer.potentials(macro) for macro, layer in zip(self._macros, self._layers, strict=True)
-                ),
-                operations=tuple(np.array(found, np.int64) for found in operations),
+            network=SpikingRun.of(
+                self.network.layers,
+                spikes,
+                [layer.potentials(macro) for macro, layer in zip(self._macros, self._layers, strict=True)],
+                operations,
             ),
             cycles=tuple(_cycles(count, law) for count, law in zip(counts, laws, strict=True)),
             events=tuple(_events(count) for count in counts),

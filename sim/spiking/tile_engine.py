@@ -85,14 +85,7 @@ class TileSpikingEngine:
                 spikes[number].append(passed)
         timesteps = len(events)
         return EngineRun(
-            network=SpikingRun(
-                spikes=tuple(
-                    np.array(found, np.bool_).reshape(-1, *layer.layer.synapses.output_shape)
-                    for found, layer in zip(spikes, layers, strict=True)
-                ),
-                potentials=tuple(layer.potentials for layer in layers),
-                operations=tuple(np.array(found, np.int64) for found in operations),
-            ),
+            network=SpikingRun.of(self.network.layers, spikes, [layer.potentials for layer in layers], operations),
             cycles=tuple(
                 cycles_of(found, timesteps * total_cycles(layer.law))
                 for found, layer in zip(counters, layers, strict=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import time
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +14,12 @@ from hw.counter_map import COUNTERS
 from hw.isa import ErrorCode, Program
 from sim.beats import Store, beat_bytes, beats_of, stores_of, unpacked_planes
 from sim.rtl_protocol import TIMEOUT_CYCLES, OutcomeMessage, checked_counters
-from sim.turbo.library import Job, Library, State, library
+from sim.turbo.compiled import Bench, Library, State
+from sim.turbo.library import Job, library
 from sim.turbo.library import Outcome as Report
 from sim.verilog_cache import cached_tile_verilog
 
 __all__ = ["TurboEngine"]
-
-CHUNK_CYCLES = 1 << 20
-"""After so many cycles Python looks whether it was interrupted."""
 
 
 class TurboEngine:
@@ -46,7 +43,6 @@ class TurboEngine:
     jobs : runs so far; with the seed it decides where the pauses of the next one are.
     last_message : what the ports showed after the last run, without its beats; zeros in the counters if the tile was
         reset.
-    seconds : within the compiled Verilog so far.
     library : what was compiled.
 
     Raises
@@ -76,10 +72,9 @@ class TurboEngine:
         self.timeout_cycles = timeout_cycles
         self.reset_after = 0
         self.jobs = 0
-        self.seconds = 0.0
         self.last_message: OutcomeMessage | None = None
         self.library: Library = library(cached_tile_verilog(config) if verilog is None else verilog, config)
-        self._bench: int | None = self.library.calls.bench_create(seed)
+        self._bench = Bench(self.library, seed)
         self._program: Program | None = None
         self._image = np.empty(0, np.uint8)
         self._stores: list[Store] | None = None
@@ -96,9 +91,14 @@ class TurboEngine:
         return "turbo"
 
     @property
+    def seconds(self) -> float:
+        """Within the compiled Verilog so far."""
+        return self._bench.seconds
+
+    @property
     def closed(self) -> bool:
         """Whether the engine was closed, or was interrupted in the middle of a job."""
-        return self._bench is None
+        return self._bench.closed
 
     def run(self, job: TileJob) -> Outcome:
         """Run one job.
@@ -108,12 +108,12 @@ class TurboEngine:
         TileError
             If the engine is closed, the tile does not end, or does not take every plane of a run that ends well.
         """
-        if self._bench is None:
+        if self.closed:
             raise TileError("the simulation was closed or ended before")
         self.jobs += 1
         content, segments = beats_of(job.planes, self.config)
         given = int(segments[:, 0].sum())
-        report = self._simulate(self._bench, job.program, content, segments)
+        report = self._simulate(job.program, content, segments)
         state = State(report.state)
         answer = OutcomeMessage(
             beats=[],
@@ -130,9 +130,7 @@ class TurboEngine:
             return Outcome((), counters, ErrorCode(report.error), report.error_address)
         return Outcome(self._planes(job.program, report), counters, ErrorCode.NONE, report.error_address)
 
-    def _simulate(
-        self, bench: int, program: Program, content: NDArray[np.uint8], segments: NDArray[np.uint64]
-    ) -> Report:
+    def _simulate(self, program: Program, content: NDArray[np.uint8], segments: NDArray[np.uint64]) -> Report:
         """Run a program to its end."""
         if program is not self._program:
             # Jobs of a layer often share theirs.
@@ -149,18 +147,8 @@ class TurboEngine:
             reset_after=self.reset_after,
             timeout=self.timeout_cycles,
         )
-        calls = self.library.calls
-        calls.bench_begin(bench, ctypes.byref(job))
-        started = time.perf_counter()
-        try:
-            while calls.bench_run(bench, CHUNK_CYCLES) == State.RUNNING:
-                pass
-        except BaseException:
-            self.close()  # in the middle of a program nothing else could be run
-            raise
-        self.seconds += time.perf_counter() - started
         report = Report()
-        calls.bench_report(bench, ctypes.byref(report))
+        self._bench.run(job, report)
         return report
 
     def _planes(self, program: Program, report: Report) -> list[Bits]:
@@ -183,6 +171,4 @@ class TurboEngine:
 
     def close(self) -> None:
         """Release the tile."""
-        if self._bench is not None:
-            self.library.calls.bench_destroy(self._bench)
-            self._bench = None
+        self._bench.close()

@@ -1,20 +1,11 @@
 // Moves the streams of a tile that Verilator compiled, so that Python need not wake in any of its cycles.
 //
-// model.h says what was compiled: the class Model, COUNTER_COUNT counters, PLANE_BYTES bytes of a beat, and where the
-// model remembers its clock, if that is known. Words and planes come as arrays of bytes, lowest byte first; a beat of
-// plane_in may come shorter than it is wide, and its missing bits are 0. All functions are plain C.
+// model.h has PLANE_BYTES as well, the bytes of a beat. Words and planes come as arrays of bytes, lowest byte first; a
+// beat of plane_in may come shorter than it is wide, and its missing bits are 0. All functions are plain C.
 
-#include <cstdint>
-#include <cstring>
-#include <memory>
-#include <vector>
-
-#include "model.h"
-#include "verilated.h"
+#include "bench.h"
 
 namespace {
-
-constexpr std::uint64_t WORD_BYTES = 16;
 
 // Beats of the same length, one after the other.
 struct Segment {
@@ -34,9 +25,6 @@ struct Job {
     std::uint64_t timeout;          // cycles
 };
 
-// As sim.turbo.library.State has them.
-enum State : std::uint32_t { RUNNING, ENDED, REFUSED, RESET, TIMED_OUT };
-
 struct Outcome {
     std::uint32_t state;
     std::uint32_t error;
@@ -49,52 +37,18 @@ struct Outcome {
     std::uint64_t counters[COUNTER_COUNT];
 };
 
-// Pauses of a stream: in each cycle one with the same probability (xorshift64*, Vigna, arXiv:1402.6246).
-class Stalls {
-public:
-    Stalls(double probability, std::uint64_t seed)
-        : threshold_(static_cast<std::uint64_t>(probability * 4294967296.0)), state_(seed * 2 + 1) {}
-
-    bool pauses() {
-        if (threshold_ == 0) return false;
-        state_ ^= state_ >> 12;
-        state_ ^= state_ << 25;
-        state_ ^= state_ >> 27;
-        return (state_ * 2685821657736338717ull) >> 32 < threshold_;
-    }
-
-private:
-    std::uint64_t threshold_;
-    std::uint64_t state_;
-};
-
-template <class Port>
-void put(Port& port, const std::uint8_t* bytes, std::uint64_t count) {
-    std::memcpy(&port, bytes, count);
-    if (count < sizeof(Port)) std::memset(reinterpret_cast<std::uint8_t*>(&port) + count, 0, sizeof(Port) - count);
-}
-
 class Bench {
 public:
-    explicit Bench(std::uint64_t seed) {
-        context_.randReset(2);
-        context_.randSeed(static_cast<int>(seed % 2147483647u) + 1);
-        tile_ = std::make_unique<Model>(&context_);
-        tile_->clk = 0;
-        tile_->rst = 1;
-        tile_->counter_index = 0;
+    explicit Bench(std::uint64_t seed) : tile_(seed) {
         quiet();
-        tile_->eval();
-        reset();
+        tile_.start();
     }
-
-    ~Bench() { tile_->final(); }
 
     void begin(const Job& job) {
         job_ = job;
-        program_ = Stalls(job.stall_probability, 4 * job.seed + 1);
-        plane_in_ = Stalls(job.stall_probability, 4 * job.seed + 2);
-        plane_out_ = Stalls(job.stall_probability, 4 * job.seed + 3);
+        program_.begin(job.stall_probability, 4 * job.seed + 1);
+        plane_in_.begin(job.stall_probability, 4 * job.seed + 2);
+        plane_out_.begin(job.stall_probability, 4 * job.seed + 3);
         sent_ = cycles_ = taken_ = 0;
         stored_.clear();
         beat_ = job.beats;
@@ -118,13 +72,9 @@ public:
         outcome->stored = stored_.size() / PLANE_BYTES;
         outcome->beats = stored_.data();
         quiet();
-        if (state_ == RESET) reset();
-        for (int index = 0; index < COUNTER_COUNT; ++index) {
-            tile_->counter_index = index;
-            tile_->eval();
-            outcome->counters[index] = tile_->counter_value;
-        }
-        if (state_ != ENDED && state_ != RESET) reset();
+        if (state_ == RESET) tile_.reset();
+        tile_.read_counters(outcome->counters);
+        if (state_ != ENDED && state_ != RESET) tile_.reset();
     }
 
 private:
@@ -147,12 +97,11 @@ private:
         const bool takes = !plane_out_.pauses();
         tile_->plane_out___05Fready = takes;
         if (takes && tile_->plane_out___05Fvalid) {
-            const auto* bytes = reinterpret_cast<const std::uint8_t*>(&tile_->plane_out___05Fpayload);
-            stored_.insert(stored_.end(), bytes, bytes + PLANE_BYTES);
+            keep(stored_, tile_->plane_out___05Fpayload, PLANE_BYTES);
         }
 
         if (offers && tile_->program___05Fready) ++sent_;
-        edge();
+        tile_.edge();
         ++cycles_;
         if (tile_->error) {
             state_ = REFUSED;
@@ -180,30 +129,9 @@ private:
         tile_->plane_out___05Fready = 0;
     }
 
-    void edge() {
-        tile_->clk = 1;
-        tile_->eval();
-        tile_->clk = 0;
-#ifdef CLOCK_BEFORE
-        // The clock falls and nothing else happens: only what the model remembers of it needs to change.
-        tile_->rootp->CLOCK_BEFORE = 0;
-#else
-        tile_->eval();
-#endif
-    }
-
-    void reset() {
-        tile_->rst = 1;
-        edge();
-        edge();
-        tile_->rst = 0;
-        edge();
-    }
-
-    VerilatedContext context_;
-    std::unique_ptr<Model> tile_;
+    Hardware tile_;
     Job job_{};
-    Stalls program_{0.0, 1}, plane_in_{0.0, 1}, plane_out_{0.0, 1};
+    Stalls program_, plane_in_, plane_out_;
     std::uint64_t sent_ = 0, cycles_ = 0, taken_ = 0, left_ = 0;
     std::vector<std::uint8_t> stored_;
     const std::uint8_t* beat_ = nullptr;
@@ -213,16 +141,4 @@ private:
 
 }  // namespace
 
-extern "C" {
-
-void* bench_create(std::uint64_t seed) { return new Bench(seed); }
-
-void bench_destroy(void* bench) { delete static_cast<Bench*>(bench); }
-
-void bench_begin(void* bench, const Job* job) { static_cast<Bench*>(bench)->begin(*job); }
-
-std::uint32_t bench_run(void* bench, std::uint64_t most) { return static_cast<Bench*>(bench)->run(most); }
-
-void bench_report(void* bench, Outcome* outcome) { static_cast<Bench*>(bench)->report(outcome); }
-
-}  // extern "C"
+#include "calls.h"

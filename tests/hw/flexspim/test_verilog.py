@@ -15,9 +15,9 @@ from golden.graph import Integers
 from hw.flexspim.config import MACROS
 from hw.flexspim.verilog import TOP, macro_verilog
 from sim.flexspim.turbo import TurboMacro
-from sim.flexspim.verilog_text import cached_macro_verilog
 from sim.synthesis.yosys import YOSYS, find_program, run_yosys
 from sim.tools import find_simulator
+from sim.verilog_cache import cached_macro_verilog
 from tests.macros import TINY, MacroPool, accumulate_all, range_of, wrapped
 from tests.verilog_lint import WAIVED, lint
 

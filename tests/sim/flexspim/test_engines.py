@@ -16,7 +16,7 @@ from hw.flexspim.isa import MacroOpcode, MacroProgram, instruction
 from sim.flexspim.layers import MacroLayer, MacroRunError
 from sim.flexspim.rtl_engine import RtlMacro
 from sim.flexspim.turbo import TurboMacro
-from sim.flexspim.verilog_text import cached_macro_verilog
+from sim.verilog_cache import cached_macro_verilog
 from tests.macros import TINY, MacroPool
 
 EMPTY = MacroJob(MacroProgram.build([], TINY), no_rows(TINY))

@@ -9,7 +9,7 @@ import pytest
 
 from sim.simulation_errors import BuildFailed
 from sim.tools import ToolError
-from sim.turbo import library as module
+from sim.turbo import compiled as module
 from sim.turbo.library import library
 from sim.verilog_cache import cached_tile_verilog
 from tests.rtl import TINY

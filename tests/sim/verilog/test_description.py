@@ -13,11 +13,10 @@ from hw.flexspim.config import MACROS
 from hw.flexspim.counter_map import MACRO_COUNTERS
 from hw.flexspim.isa import MacroInstruction, MacroOpcode
 from hw.isa import FIELDS, OPERATIONS, ErrorCode, Opcode, legal_kinds
-from sim.flexspim.verilog_text import cached_macro_verilog
 from sim.verilog.description import describe
 from sim.verilog.parts import Part, find_part
 from sim.verilog.ports import Port, ports
-from sim.verilog_cache import cached_accelerator_verilog, cached_tile_verilog
+from sim.verilog_cache import cached_accelerator_verilog, cached_macro_verilog, cached_tile_verilog
 from tests.rtl import FASTER, TINY
 
 MESH = ACCELERATORS["meshtiny"]
